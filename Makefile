@@ -1,0 +1,42 @@
+# Everything by two commands: `make report` and `make test`. `make help` lists the rest.
+CORES ?= $(shell nproc)
+CONFIG ?=
+PYTHON := .venv/bin/python
+SNAKEMAKE := $(PYTHON) -m snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+
+.PHONY: help setup report figures test test-all benchmark lint unlock clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
+
+setup: ## system packages (apt) and the virtual environment .venv
+	@bash envs/setup.sh
+
+report: setup unlock ## run the main job: results/report.html (CONFIG=file for another configuration)
+	@$(SNAKEMAKE) report
+
+figures: setup unlock ## every figure as pdf, svg, png and csv
+	@$(SNAKEMAKE) figures
+
+unlock: setup
+	@$(PYTHON) workflow/unlock.py
+
+test: setup lint ## format, types and all tests but the slow ones
+	@$(PYTHON) -m pytest -m "not slow"
+
+test-all: setup lint ## all tests
+	@$(PYTHON) -m pytest
+
+lint: setup ## ruff, snakefmt, mypy, snakemake --lint
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m snakefmt --check Snakefile rules
+	@$(PYTHON) -m mypy
+	@$(PYTHON) -m snakemake --lint
+
+benchmark: setup ## cost of the engine and of the stages, as ratios of one run
+	@for file in benchmarks/*.py; do echo "== $$file"; OMP_NUM_THREADS=1 $(PYTHON) $$file || exit 1; done
+
+clean: ## delete results (the virtual environment stays)
+	rm -rf results

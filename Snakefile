@@ -1,0 +1,30 @@
+# lm-connectome: from a language model to regions of interest, circuits and a report.
+#
+#   snakemake --cores 2 results/report.html        the embedded default (config/config.yaml)
+#   snakemake --configfile mine.yaml ...           your model; what it leaves out is taken from the default
+from snakemake.utils import min_version
+
+min_version("9.14")
+
+
+pathvars:
+    logs="<results>/log",
+    benchmarks="<results>/benchmark",
+
+
+include: "rules/common.smk"
+include: "rules/model.smk"
+include: "rules/data.smk"
+include: "rules/activations.smk"
+include: "rules/covariance.smk"
+include: "rules/rois.smk"
+include: "rules/circuits.smk"
+include: "rules/evaluation.smk"
+include: "rules/figures.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/report.html",

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# All set-up: Debian packages, then the virtual environment .venv from requirements.lock.
+# Safe to repeat: what is there is left alone, and a second call takes no time.
+set -eu
+cd "$(dirname "$0")/.."
+
+need() { # need PROGRAM-OR-TEST PACKAGE...
+    local test=$1
+    shift
+    if ! sh -c "$test" > /dev/null 2>&1; then missing="$missing $*"; fi
+}
+
+missing=""
+graph_tool='/usr/bin/python3 -c "import sys; sys.modules[\"cairo\"] = None; import graph_tool.inference"'
+need "$graph_tool" python3-graph-tool
+need "command -v chromium" chromium
+need "python3 -c 'import venv, ensurepip'" python3-venv
+if [ -n "$missing" ]; then
+    if ! command -v apt-get > /dev/null; then
+        echo "missing:$missing. This machine has no apt: install graph-tool (conda-forge: envs/graph-tool.yaml)" \
+            "and Chromium by your own means, name the Python that imports graph_tool in the config" \
+            "(interpreters.graph_tool), and call make again with SYSTEM_PACKAGES=no." >&2
+        [ "${SYSTEM_PACKAGES:-yes}" = no ] || exit 1
+    elif [ "${SYSTEM_PACKAGES:-yes}" = yes ]; then
+        as_root=""
+        [ "$(id -u)" = 0 ] || as_root=sudo
+        $as_root apt-get update -q
+        # shellcheck disable=SC2086
+        DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -q --no-install-recommends $missing
+    fi
+fi
+
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "python3 is $(python3 -V); Python 3.11 or later is needed" >&2
+    exit 1
+}
+[ -x .venv/bin/python ] || python3 -m venv .venv
+if ! cmp -s requirements.lock .venv/requirements.lock; then
+    .venv/bin/python -m pip install -q --upgrade pip
+    .venv/bin/python -m pip install -q -r requirements.lock
+    cp requirements.lock .venv/requirements.lock
+fi

@@ -1,0 +1,66 @@
+# Requires: model.json, the corpus, the prompts. Makes: activations.parquet and attributions.parquet.
+
+
+rule record_activations:
+    input:
+        model="<results>/{model}/model.json",
+        corpus="<results>/{model}/corpus.parquet",
+    output:
+        "<results>/{model}/activations.parquet/part-{shard}-of-"
+        + str(config["activations"]["shards"])
+        + ".parquet",
+    log:
+        "<logs>/record_activations/{model}.{shard}.log",
+    benchmark:
+        "<benchmarks>/record_activations/{model}.{shard}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+        gpu=0,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=slice_of("activations"),
+        code=code_of("record_activations"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/record_activations.py --model {input.model:q}"
+        " --corpus {input.corpus:q} --shard {wildcards.shard} --output {output:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule record_attributions:
+    input:
+        model="<results>/{model}/model.json",
+        prompts=expand(
+            "<results>/{{model}}/tasks/{task}.parquet",
+            task=config["attributions"]["tasks"],
+        ),
+        competence=expand(
+            "<results>/{{model}}/tasks/{task}.competence.json",
+            task=config["attributions"]["tasks"],
+        ),
+    output:
+        "<results>/{model}/{dictionary}/attributions.parquet",
+    log:
+        "<logs>/record_attributions/{model}.{dictionary}.log",
+    benchmark:
+        "<benchmarks>/record_attributions/{model}.{dictionary}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+        gpu=0,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=attribution_slice,
+        code=code_of("record_attributions"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/record_attributions.py --model {input.model:q}"
+        " --prompts {input.prompts:q} --competence {input.competence:q} --output {output:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -1,0 +1,153 @@
+# Functions that the rules share: what a rule depends on, and which targets exist. No rules here.
+import functools
+import re
+import sys
+from pathlib import Path
+
+HOME = Path(str(workflow.current_basedir)).parent
+SCRIPTS = str(HOME / "workflow" / "scripts")
+sys.path.insert(0, SCRIPTS)
+
+from connectome import configuration, digest
+from connectome.command import canonical
+from connectome.errors import ConnectomeError
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
+
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+KINDS = ["activation", "attribution"]
+
+config.update(
+    configuration.complete(config, configuration.read_yaml(HOME / "config" / "config.yaml"))
+)
+try:
+    configuration.validate(
+        config,
+        configuration.read_yaml(HOME / "workflow" / "schemas" / "config.schema.yaml"),
+    )
+    configuration.check(config)
+    PYTHON = configuration.interpreter(config, "python", CONDA)
+    GRAPH_TOOL_PYTHON = configuration.interpreter(config, "graph_tool", CONDA)
+except ConnectomeError as error:
+    raise WorkflowError(str(error))
+
+MODELS = list(config["models"])
+TRAINED = configuration.trained_models(config)
+TASKS = list(config["tasks"])
+DICTIONARIES = config["dictionaries"]
+CHECKPOINTS = config["training"]["checkpoints"]
+
+
+def one_of(names):
+    """Wildcard constraint that admits these names alone; nothing where there is none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def slice_of(*sections):
+    """`cfg` of a rule that uses these sections: one section as it is, several by their names."""
+    if len(sections) == 1:
+        return lambda wildcards: canonical(config[sections[0]])
+    return lambda wildcards: canonical({name: config[name] for name in sections})
+
+
+def training_slice(wildcards):
+    """`cfg` of train_model: the settings of this model."""
+    settings = configuration.training_of(config, wildcards.model)
+    return canonical({"seed": config["seed"], **settings})
+
+
+def model_slice(wildcards):
+    """`cfg` of describe_model: the name of the model and where it comes from."""
+    source = config["models"][wildcards.model]
+    return canonical(
+        {
+            "name": wildcards.model,
+            "source": {"train": True} if "train" in source else source,
+        }
+    )
+
+
+def task_slice(wildcards):
+    """`cfg` of the rules that work on one task: the task, the pair numbers, the seed."""
+    return canonical(
+        {
+            "name": wildcards.task,
+            "task": config["tasks"][wildcards.task],
+            "pairs": config["pairs"],
+            "seed": config["seed"],
+        }
+    )
+
+
+def with_metric(*sections):
+    """`cfg` of a rule that uses these sections and measures by the metric of its task."""
+
+    def slice_for(wildcards):
+        metric = config["tasks"][wildcards.task].get("metric", "logit_difference")
+        return canonical({"metric": metric} | {name: config[name] for name in sections})
+
+    return slice_for
+
+
+def attribution_slice(wildcards):
+    """`cfg` of record_attributions: the mixture and the metric of each of its tasks."""
+    mixture = config["attributions"]["tasks"]
+    metrics = {task: config["tasks"][task].get("metric", "logit_difference") for task in mixture}
+    return canonical({"metrics": metrics, "sites": config["activations"]["sites"]})
+
+
+@functools.cache
+def code_of(script):
+    """`code` of a rule: digest of its script and of every local module behind it."""
+    root = Path(SCRIPTS)
+    return digest.code_digest(root / f"{script}.py", root)
+
+
+@functools.cache
+def fitted_sites(model):
+    """Sites of a model on which ROIs are fitted."""
+    return configuration.sites_of(config, model)
+
+
+def model_files(wildcards):
+    """Files that describe_model reads: declared, so that new weights make all below stale."""
+    if wildcards.model in TRAINED:
+        names = [
+            "config.json",
+            "generation_config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "tokenizer_config.json",
+        ]
+        return [f"<results>/{wildcards.model}/model/{name}" for name in names]
+    directory = config["models"][wildcards.model].get("path")
+    if directory is None:
+        return []
+    return [str(path) for path in configuration.files_of(Path(directory))]
+
+
+def task_files(wildcards):
+    """The user's prompt file of a task; none for a generated one."""
+    return config["tasks"][wildcards.task].get("file", [])
+
+
+def corpus_files(wildcards):
+    """The user's corpus; none for a generated one."""
+    return config["corpus"].get("file", [])
+
+
+def activation_parts(model):
+    """Part files of the activations of a model, in order."""
+    shards = config["activations"]["shards"]
+    return [
+        f"<results>/{model}/activations.parquet/part-{i}-of-{shards}.parquet" for i in range(shards)
+    ]
+
+
+wildcard_constraints:
+    model=one_of(MODELS),
+    dictionary=one_of(DICTIONARIES),
+    task=one_of(TASKS),
+    site=r"embed|(attn|mlp|resid)\.\d+",
+    kind=one_of(KINDS),
+    shard=r"\d+",

@@ -1,0 +1,33 @@
+# Requires: circuits, prompts, partitions. Makes: faithfulness of circuits of every size on held-out prompts.
+
+
+rule evaluate_circuit:
+    input:
+        model="<results>/{model}/model.json",
+        prompts="<results>/{model}/tasks/{task}.parquet",
+        partitions="<results>/{model}/{dictionary}/partitions.parquet",
+        nodes="<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet",
+        edges="<results>/{model}/{dictionary}/circuits/{task}.edges.parquet",
+    output:
+        "<results>/{model}/{dictionary}/evaluation/{task}.parquet",
+    log:
+        "<logs>/evaluate_circuit/{model}.{dictionary}.{task}.log",
+    benchmark:
+        "<benchmarks>/evaluate_circuit/{model}.{dictionary}.{task}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=240,
+        gpu=0,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=with_metric("circuits", "evaluation", "seed"),
+        code=code_of("evaluate_circuit"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/evaluate_circuit.py --model {input.model:q}"
+        " --prompts {input.prompts:q} --partitions {input.partitions:q}"
+        " --nodes {input.nodes:q} --edges {input.edges:q} --output {output:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -1,0 +1,59 @@
+"""Arguments, atomic writes and stamps shared by all scripts; standard library only.
+
+Every script is a plain command. The workflow hands it the slice of the configuration that it
+uses (`--cfg`, canonical JSON) and a digest of its code (`--code`); both are written into the
+metadata of what it makes.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from connectome.errors import ConnectomeError
+
+
+def canonical(value: Any) -> str:
+    """JSON text that is equal exactly when the values are equal (keys sorted, no blanks)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Argument parser with the two arguments that every script takes."""
+    result = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    result.add_argument("--cfg", type=json.loads, default={}, help="configuration slice, as JSON")
+    result.add_argument("--code", default="", help="digest of the code, kept in the metadata")
+    return result
+
+
+def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+    """Parse, call `main(args)`, and end with one sentence where the library refuses.
+
+    `args.cfg` is the configuration slice; `args.stamp` the record of `cfg` and `code` that the
+    writers store.
+    """
+    args = arguments.parse_args()
+    args.stamp = {"cfg": canonical(args.cfg), "code": args.code}
+    try:
+        main(args)
+    except ConnectomeError as error:
+        sys.exit(f"error: {error}")
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it on success: complete or absent."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

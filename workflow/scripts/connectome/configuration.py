@@ -1,0 +1,221 @@
+"""The configuration: defaults, schema and checks against the models, before any job starts.
+
+Runs whenever the workflow is parsed (twice in every cluster job), so it imports neither torch
+nor pandas and reads only small files.
+"""
+
+import difflib
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from connectome import checkpoint
+from connectome.errors import ConfigError, ModelError
+from connectome.language import task_names
+
+# Sections that a user's configuration replaces as a whole: mixing two lists of models or tasks
+# would run what nobody asked for.
+WHOLE = ("models", "tasks", "corpus", "attributions")
+
+Config = dict[str, Any]
+
+
+def read_yaml(path: Path) -> Any:
+    """Content of a YAML file."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def complete(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
+    """`config` with every key that it leaves out taken from `defaults`.
+
+    Sections in WHOLE are taken from one of the two, never mixed; an `attributions` section left
+    out by a config with tasks of its own means all of its tasks.
+    """
+    result = _merge(defaults, config)
+    for section in WHOLE:
+        if section in config:
+            result[section] = config[section]
+    if "tasks" in config and "attributions" not in config:
+        result["attributions"] = {"tasks": list(config["tasks"])}
+    return result
+
+
+def _merge(defaults: Mapping[str, Any], config: Mapping[str, Any]) -> Config:
+    result = dict(defaults)
+    for key, value in config.items():
+        old = result.get(key)
+        mergeable = isinstance(value, Mapping) and isinstance(old, Mapping)
+        result[key] = _merge(old, value) if mergeable else value  # type: ignore[arg-type]
+    return result
+
+
+def validate(config: Config, schema: Mapping[str, Any]) -> None:
+    """Raise ConfigError naming every key that the schema refuses, its value and what is right."""
+    validator = jsonschema.Draft202012Validator(schema)
+    faults = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
+    if faults:
+        _refuse([sentence for fault in faults for sentence in _sentences(fault, schema)])
+
+
+def _refuse(sentences: list[str]) -> None:
+    raise ConfigError("the configuration is wrong:\n" + "\n".join(f"  - {s}" for s in sentences))
+
+
+def _sentences(fault: jsonschema.ValidationError, schema: Mapping[str, Any]) -> Iterator[str]:
+    key = ".".join(str(part) for part in fault.absolute_path) or "(top level)"
+    if fault.validator == "additionalProperties":
+        known = list(fault.schema.get("properties", {}))
+        for name in fault.instance:
+            if name not in known and not _matches_pattern(name, fault.schema):
+                near = difflib.get_close_matches(str(name), known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+                where = name if key == "(top level)" else f"{key}.{name}"
+                yield f"{where}: unknown key; {hint}"
+        return
+    right = fault.schema.get("description") or fault.message
+    yield f"{key}: {json.dumps(fault.instance, default=str)} cannot be used; {right}"
+
+
+def _matches_pattern(name: str, schema: Mapping[str, Any]) -> bool:
+    return any(re.search(pattern, name) for pattern in schema.get("patternProperties", {}))
+
+
+def training_of(config: Config, model: str) -> Config:
+    """Settings of a model trained here: `training` with the model's own keys on top."""
+    return {**config["training"], **config["models"][model]["train"]}
+
+
+def trained_models(config: Config) -> list[str]:
+    """Names of the models that the workflow trains itself."""
+    return [name for name, source in config["models"].items() if "train" in source]
+
+
+def layers_of(config: Config, model: str) -> int:
+    """Number of transformer blocks, known without running anything."""
+    source = config["models"][model]
+    if "train" in source:
+        return int(training_of(config, model)["layers"])
+    if "layers" in source:
+        return int(source["layers"])
+    return checkpoint.layer_count(directory_of(config, model))
+
+
+def directory_of(config: Config, model: str) -> Path:
+    """Local directory of a model by path, or of a hub model in the local cache.
+
+    Raises ModelError where the hub model is not in the cache.
+    """
+    source = config["models"][model]
+    if "path" in source:
+        return Path(source["path"])
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(source["hub"], "config.json", revision=source.get("revision"))
+    if not isinstance(found, str):
+        raise ModelError(
+            f"models.{model}: hub model {source['hub']!r} is not in the local cache, so its number "
+            "of layers is unknown; state it as `layers: N` beside `hub`, or bring the model first"
+        )
+    return Path(found).parent
+
+
+def sites_of(config: Config, model: str) -> list[str]:
+    """Sites whose native features are recorded and mapped, in the order of the forward pass."""
+    wanted = config["activations"]["sites"]
+    every = [f"{kind}.{i}" for i in range(layers_of(config, model)) for kind in ("attn", "mlp")]
+    return every if wanted == "all" else [site for site in every if site in wanted]
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError (all faults in one message) where the config does not fit its models.
+
+    Checked: model directories and their weight files, sites and layers, task generators and
+    files, names used in one section and defined in another, the interpreters.
+    """
+    faults: list[str] = []
+    for name in config["models"]:
+        try:
+            if "path" in config["models"][name]:
+                checkpoint.check_header(Path(config["models"][name]["path"]))
+            faults.extend(_site_faults(config, name, layers_of(config, name)))
+        except ModelError as error:
+            faults.append(f"models.{name}: {error}")
+    faults.extend(_task_faults(config))
+    faults.extend(_reference_faults(config))
+    faults.extend(_interpreter_faults(config["interpreters"]))
+    if faults:
+        _refuse(faults)
+
+
+def _site_faults(config: Config, model: str, layers: int) -> Iterator[str]:
+    section = config["activations"]
+    listed = {"sites": [] if section["sites"] == "all" else section["sites"]}
+    listed["outputs"] = section["outputs"]
+    for key, sites in listed.items():
+        for site in sites:
+            if "." in site and int(site.split(".")[1]) >= layers:
+                yield (
+                    f"activations.{key}: {site!r} does not exist: model {model!r} has {layers} "
+                    f"layers, numbered 0 to {layers - 1}"
+                )
+    if "train" in config["models"][model]:
+        settings = training_of(config, model)
+        if settings["width"] % settings["heads"]:
+            yield (
+                f"models.{model}: width {settings['width']} is not a multiple of "
+                f"{settings['heads']} heads"
+            )
+        for step in settings["checkpoints"]:
+            if step >= settings["steps"]:
+                yield (
+                    f"training.checkpoints: step {step} is not below the {settings['steps']} "
+                    f"training steps of model {model!r}"
+                )
+
+
+def _task_faults(config: Config) -> Iterator[str]:
+    known = task_names()
+    for name, task in config["tasks"].items():
+        if "generator" in task and task["generator"] not in known:
+            near = difflib.get_close_matches(task["generator"], known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            yield f"tasks.{name}.generator: {task['generator']!r} is no generator; {hint}"
+        if "file" in task and not Path(task["file"]).is_file():
+            yield f"tasks.{name}.file: {task['file']!r} is missing (relative to {Path.cwd()})"
+    text = config["corpus"].get("file")
+    if text is not None and not Path(text).is_file():
+        yield f"corpus.file: {text!r} is missing (relative to {Path.cwd()})"
+
+
+def _reference_faults(config: Config) -> Iterator[str]:
+    tasks = list(config["tasks"])
+    for task in config["attributions"]["tasks"]:
+        if task not in tasks:
+            yield f"attributions.tasks: {task!r} is no task; known: {', '.join(tasks)}"
+    for name, path in config["partitions"]["files"].items():
+        if not Path(path).is_file():
+            yield f"partitions.files.{name}: {path!r} is missing (relative to {Path.cwd()})"
+
+
+def _interpreter_faults(interpreters: Mapping[str, str]) -> Iterator[str]:
+    for key, path in interpreters.items():
+        if path != "auto" and shutil.which(path) is None:
+            yield (
+                f"interpreters.{key}: {path!r} is no program on this machine; name a Python "
+                "(`make setup` installs Debian's, with graph_tool)"
+            )
+
+
+def interpreter(config: Config, key: str, conda: bool) -> str:
+    """Command that runs the scripts: the environment's own under conda, else as configured."""
+    if conda:
+        return "python"
+    value = config["interpreters"][key]
+    return sys.executable if value == "auto" else value

@@ -1,0 +1,106 @@
+"""Parquet and CSV files: the only module that knows how tables lie on disk."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from connectome.command import atomic
+from connectome.errors import DataError
+
+_META = b"connectome"
+
+
+def write_table(
+    path: Path,
+    columns: Mapping[str, Any] | pa.Table,
+    stamp: Mapping[str, str],
+    meta: Mapping[str, Any] | None = None,
+    schema: pa.Schema | None = None,
+) -> None:
+    """Write columns of equal length as Parquet; `meta` and the stamp go into its metadata."""
+    table = columns if isinstance(columns, pa.Table) else pa.table(dict(columns), schema=schema)
+    table = table.replace_schema_metadata({_META: encode_meta(stamp, meta)})
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def encode_meta(stamp: Mapping[str, str], meta: Mapping[str, Any] | None = None) -> bytes:
+    """The value of the metadata key under which `read_meta` finds stamp and settings."""
+    record = {**(meta or {}), "made_by": dict(stamp)}
+    return json.dumps(record, sort_keys=True, allow_nan=False).encode()
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table of a Parquet file. Raises DataError where it is missing or damaged."""
+    try:
+        return pq.read_table(path, columns=None if columns is None else list(columns))
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not a readable Parquet file ({error})") from error
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """The metadata that `write_table` stored."""
+    try:
+        return json.loads((pq.read_schema(path).metadata or {})[_META])
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not a Parquet file of this workflow ({error})") from error
+
+
+def iter_column(
+    paths: Sequence[Path], column: str, keys: Sequence[str] = (), batch_rows: int = 8192
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Stream one FixedSizeList column and its key columns over part files, in the order given.
+
+    Yields (values (rows, features), {key: (rows,)}); only the columns asked for are read.
+    Raises DataError naming the part that lacks the column.
+    """
+    for path in paths:
+        try:
+            file = pq.ParquetFile(path)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{path}: not a readable Parquet file ({error})") from error
+        with file:
+            if column not in file.schema_arrow.names:
+                raise DataError(
+                    f"{path}: column {column!r} was not recorded; it has "
+                    f"{', '.join(file.schema_arrow.names)}"
+                )
+            width = file.schema_arrow.field(column).type.list_size
+            for batch in file.iter_batches(batch_rows, columns=[column, *keys]):
+                values = batch.column(column).flatten().to_numpy().reshape(-1, width)
+                yield values, {
+                    key: batch.column(key).to_numpy(zero_copy_only=False) for key in keys
+                }
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write rows as RFC 4180 CSV: None is an empty field, floats keep every digit."""
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_field(row[column]) for column in columns] for row in rows)
+
+
+def _field(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (float, np.floating)):
+        return repr(float(value))
+    return str(value)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV as written: every field is text, "NA" and "None" are words like others."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a readable CSV file ({error})") from error
