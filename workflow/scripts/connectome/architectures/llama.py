@@ -1,0 +1,110 @@
+"""Llama: rotary positions, RMSNorm before each module, gated MLP, grouped-query attention."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from connectome.architectures import Dimensions, Raw, RawAttention, RawMlp, RawNorm
+
+PREFIX = "model."
+BUFFERS = r"rotary_emb\.inv_freq$|^lm_head\.weight$"
+HANDLED = {
+    "hidden_act": ("silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu"),
+    "rope_parameters.rope_type": ("default",),
+    "rope_scaling.rope_type": ("default",),
+    "rope_scaling.type": ("default",),
+    "sliding_window": (None,),
+    "pretraining_tp": (1,),
+}
+
+
+def dimensions(config: Mapping[str, Any]) -> Dimensions:
+    heads = config["num_attention_heads"]
+    rope = config.get("rope_parameters") or {}
+    return Dimensions(
+        layers=config["num_hidden_layers"],
+        width=config["hidden_size"],
+        heads=heads,
+        kv_heads=config.get("num_key_value_heads") or heads,
+        head_width=config.get("head_dim") or config["hidden_size"] // heads,
+        hidden=config["intermediate_size"],
+        vocabulary=config["vocab_size"],
+        context=config["max_position_embeddings"],
+        activation=config.get("hidden_act", "silu"),
+        eps=config.get("rms_norm_eps", 1e-6),
+        centred=False,
+        rotary_base=float(rope.get("rope_theta") or config.get("rope_theta") or 10000.0),
+    )
+
+
+def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    size = dimensions(config)
+    d, n = size.width, size.hidden
+    queries, keys = size.heads * size.head_width, size.kv_heads * size.head_width
+    result: dict[str, tuple[int, ...]] = {
+        "embed_tokens.weight": (size.vocabulary, d),
+        "norm.weight": (d,),
+    }
+    if not config.get("tie_word_embeddings", False):
+        result["lm_head.weight"] = (size.vocabulary, d)
+    block: dict[str, tuple[int, ...]] = {
+        "input_layernorm.weight": (d,),
+        "self_attn.q_proj.weight": (queries, d),
+        "self_attn.k_proj.weight": (keys, d),
+        "self_attn.v_proj.weight": (keys, d),
+        "self_attn.o_proj.weight": (d, queries),
+        "post_attention_layernorm.weight": (d,),
+        "mlp.gate_proj.weight": (n, d),
+        "mlp.up_proj.weight": (n, d),
+        "mlp.down_proj.weight": (d, n),
+    }
+    if config.get("attention_bias"):
+        block |= {f"self_attn.{name}_proj.bias": (keys,) for name in "kv"}
+        block |= {"self_attn.q_proj.bias": (queries,), "self_attn.o_proj.bias": (d,)}
+    if config.get("mlp_bias"):
+        block |= {"mlp.gate_proj.bias": (n,), "mlp.up_proj.bias": (n,), "mlp.down_proj.bias": (d,)}
+    for layer in range(size.layers):
+        result |= {f"layers.{layer}.{name}": shape for name, shape in block.items()}
+    return result
+
+
+def raw(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Raw:
+    size = dimensions(config)
+    blocks = []
+    for layer in range(size.layers):
+        place = f"layers.{layer}."
+
+        def matrix(name: str, place: str = place) -> Any:
+            return tensors[f"{place}{name}.weight"].T
+
+        def bias(name: str, place: str = place) -> Any:
+            return tensors.get(f"{place}{name}.bias")
+
+        attention = RawAttention(
+            RawNorm(tensors[f"{place}input_layernorm.weight"], None),
+            matrix("self_attn.q_proj"),
+            bias("self_attn.q_proj"),
+            matrix("self_attn.k_proj"),
+            bias("self_attn.k_proj"),
+            matrix("self_attn.v_proj"),
+            bias("self_attn.v_proj"),
+            matrix("self_attn.o_proj"),
+            bias("self_attn.o_proj"),
+        )
+        mlp = RawMlp(
+            RawNorm(tensors[f"{place}post_attention_layernorm.weight"], None),
+            matrix("mlp.gate_proj"),
+            bias("mlp.gate_proj"),
+            matrix("mlp.up_proj"),
+            bias("mlp.up_proj"),
+            matrix("mlp.down_proj"),
+            bias("mlp.down_proj"),
+        )
+        blocks.append((attention, mlp))
+    embedding = tensors["embed_tokens.weight"]
+    return Raw(
+        embedding,
+        None,
+        blocks,
+        RawNorm(tensors["norm.weight"], None),
+        tensors.get("lm_head.weight", embedding),
+    )

@@ -1,0 +1,147 @@
+# LEAD TO ENGINE HELPER: this engine was written and verified by the lead; do not replace it; read /tmp/spec/NOTE_ENGINE.md
+"""Model directories: config.json and safetensors weights, checked, never repaired.
+
+A missing tensor, a wrong shape, a truncated file is an error, not something to fill in; pickles
+are never loaded. What runs when the workflow is parsed needs the standard library alone.
+"""
+
+import json
+import re
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from connectome import architectures
+from connectome.errors import ModelError
+
+_WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+_SIDE_FILES = ("generation_config.json", "tokenizer.json", "tokenizer_config.json")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+
+
+def config_of(directory: Path) -> dict[str, Any]:
+    """config.json of a model directory. Raises ModelError where it is missing or damaged."""
+    path = Path(directory) / "config.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing; a model directory needs it") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: not a readable JSON file ({error})") from error
+
+
+def layer_count(directory: Path) -> int:
+    """Number of transformer blocks of a model directory."""
+    config = config_of(directory)
+    return architectures.adapter(config, directory).dimensions(config).layers
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """Safetensors files of a directory, in order; one file, or the shards of its index.
+
+    Raises ModelError where there is none; a pickle is named and refused.
+    """
+    directory = Path(directory)
+    if (directory / _INDEX).is_file():
+        index = json.loads((directory / _INDEX).read_text(encoding="utf-8"))
+        return [directory / name for name in sorted(set(index["weight_map"].values()))]
+    if (directory / _WEIGHTS).is_file():
+        return [directory / _WEIGHTS]
+    pickles = sorted(path.name for pattern in _PICKLES for path in directory.glob(pattern))
+    if pickles:
+        raise ModelError(
+            f"{directory} has only the pickle {pickles[0]}, which is never loaded; save the model "
+            f"as {_WEIGHTS} (save_pretrained of transformers does)"
+        )
+    raise ModelError(f"{directory / _WEIGHTS} is missing; a model directory needs its weights")
+
+
+def files_of(directory: Path) -> list[Path]:
+    """Files that make the model what it is: config, weights, tokenizer."""
+    directory = Path(directory)
+    index = [directory / _INDEX] if (directory / _INDEX).is_file() else []
+    side = [directory / name for name in _SIDE_FILES if (directory / name).is_file()]
+    return [directory / "config.json", *index, *weight_files(directory), *side]
+
+
+def check_header(directory: Path) -> None:
+    """Check a model directory without reading its weights (standard library alone).
+
+    Raises ModelError naming file and fault: no config, an unsupported architecture or setting, no
+    weights, a truncated file, a tensor that is missing, unknown or of a wrong shape.
+    """
+    config = config_of(directory)
+    adapter = architectures.adapter(config, directory)
+    found: dict[str, tuple[int, ...]] = {}
+    for path in weight_files(directory):
+        for name, entry in _header(path).items():
+            found[name.removeprefix(adapter.PREFIX)] = tuple(entry["shape"])
+    _check_shapes(Path(directory), adapter.shapes(config), found, adapter.BUFFERS)
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """Header of a safetensors file whose length has been checked against it."""
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > size:
+                raise ModelError(f"{path} is truncated: its header alone is {length} bytes")
+            header = json.loads(file.read(length))
+    except (OSError, struct.error, ValueError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+    header.pop("__metadata__", None)
+    needed = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    if size != needed:
+        raise ModelError(
+            f"{path} is damaged: {size} bytes, but its header promises {needed}; fetch it again"
+        )
+    return header
+
+
+def _check_shapes(
+    directory: Path,
+    expected: Mapping[str, tuple[int, ...]],
+    found: Mapping[str, tuple[int, ...]],
+    buffers: str,
+) -> None:
+    for name, shape in expected.items():
+        if name not in found:
+            raise ModelError(f"{directory}: tensor {name!r} is missing from the weights")
+        if found[name] != shape:
+            raise ModelError(
+                f"{directory}: tensor {name!r} has shape {found[name]}, but config.json asks for "
+                f"{shape}"
+            )
+    for name in found:
+        if name not in expected and not re.search(buffers, name):
+            raise ModelError(
+                f"{directory}: tensor {name!r} is unknown to this architecture; the checkpoint is "
+                "of another kind than its config.json says"
+            )
+
+
+def read_tensors(directory: Path) -> dict[str, Any]:
+    """All tensors that the architecture needs, float64, by the names of the adapter.
+
+    Raises ModelError as `check_header` does, and for a value that is not finite.
+    """
+    # torch takes seconds to import, and the header checks run at every parse of the workflow
+    import torch
+    from safetensors.torch import load_file
+
+    check_header(directory)
+    config = config_of(directory)
+    adapter = architectures.adapter(config, directory)
+    expected = adapter.shapes(config)
+    tensors = {}
+    for path in weight_files(directory):
+        for stored, tensor in load_file(path).items():
+            name = stored.removeprefix(adapter.PREFIX)
+            if name in expected:
+                if not torch.isfinite(tensor).all():
+                    raise ModelError(f"{path}: tensor {stored!r} has NaN or infinite values")
+                tensors[name] = tensor.double()
+    return tensors
