@@ -83,7 +83,7 @@ def with_metric(*sections):
     """`cfg` of a rule that uses these sections and measures by the metric of its task."""
 
     def slice_for(wildcards):
-        metric = config["tasks"][wildcards.task].get("metric", "logit_difference")
+        metric = configuration.metric_of(config, wildcards.task)
         return canonical({"metric": metric} | {name: config[name] for name in sections})
 
     return slice_for
@@ -92,7 +92,7 @@ def with_metric(*sections):
 def attribution_slice(wildcards):
     """`cfg` of record_attributions: the mixture and the metric of each of its tasks."""
     mixture = config["attributions"]["tasks"]
-    metrics = {task: config["tasks"][task].get("metric", "logit_difference") for task in mixture}
+    metrics = {task: configuration.metric_of(config, task) for task in mixture}
     return canonical({"metrics": metrics, "sites": config["activations"]["sites"]})
 
 

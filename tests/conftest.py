@@ -1,6 +1,7 @@
 """Paths and session fixtures shared by the tests."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,33 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def quick_command(folder: Path, config: str = "tests/config/quick.yaml") -> list[str]:
+    """Command that runs a small configuration of this checkout with all results in `folder`."""
+    return [
+        *(sys.executable, "-m", "snakemake", "--cores", "2"),
+        *("--snakefile", str(ROOT / "Snakefile")),
+        *("--workflow-profile", str(ROOT / "profiles/default")),
+        *("--directory", str(folder), "--configfile", str(ROOT / config)),
+    ]
+
+
+@pytest.fixture(scope="session")
+def quick_results(tmp_path_factory) -> Path:
+    """Results of one run of the quick configuration, shared by all tests. Not to be changed."""
+    folder = tmp_path_factory.mktemp("quick")
+    done = subprocess.run(
+        quick_command(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        logs = "".join(
+            f"\n== {path}\n{path.read_text()[-2000:]}"
+            for path in sorted(folder.glob("results/log/**/*.log"))
+            if "error" in path.read_text().lower()
+        )
+        pytest.fail(f"the quick run failed:\n{done.stdout[-5000:]}{logs}")
+    return folder / "results"
 
 
 @pytest.fixture(scope="session")

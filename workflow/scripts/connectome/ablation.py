@@ -1,4 +1,3 @@
-# LEAD TO ENGINE HELPER: this engine was written and verified by the lead; do not replace it; read /tmp/spec/NOTE_ENGINE.md
 """Ablation runs: forward passes in which every part sees its own masked input.
 
 A part that is cut from another receives that part's ablated value a_u instead of its current one;

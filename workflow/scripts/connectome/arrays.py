@@ -4,6 +4,7 @@ NumPy and the standard library alone, since graph-tool's interpreter loads this 
 """
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,16 +40,14 @@ def read_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(arrays.pop(_META).tobytes())
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a readable array file ({error}); make it again") from error
     return arrays, meta
 
 
 def write_json(path: Path, record: Mapping[str, Any], stamp: Mapping[str, str]) -> None:
     """Write a record with sorted keys; NaN and infinity are refused (use None and a reason)."""
-    text = json.dumps(
-        {**record, "made_by": dict(stamp)}, sort_keys=True, indent=1, allow_nan=False
-    )
+    text = json.dumps({**record, "made_by": dict(stamp)}, sort_keys=True, indent=1, allow_nan=False)
     with atomic(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 

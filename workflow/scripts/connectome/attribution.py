@@ -1,4 +1,3 @@
-# LEAD TO ENGINE HELPER: this engine was written and verified by the lead; do not replace it; read /tmp/spec/NOTE_ENGINE.md
 """First-order attribution of the metric to the parts and edges of any number of part graphs.
 
 One reverse sweep gives the gradient G at the stream after each module; through one part alone the
@@ -143,8 +142,7 @@ def _attention_gradients(
     if parts.pairs.kept is not None:
         dz = dz * parts.pairs.kept
     query, key, value, pattern = (
-        part[head]
-        for part in (attended.query, attended.key, attended.value, attended.pattern)
+        part[head] for part in (attended.query, attended.key, attended.value, attended.pattern)
     )
     d_pattern = dz @ value.transpose(-1, -2)  # (k, n, q, k)
     d_scores = pattern * (d_pattern - (d_pattern * pattern).sum(-1, keepdim=True))
@@ -308,9 +306,7 @@ def attribute(
 
     gradient = metrics.gradient(metric)
     plans = {name: method(name)(steps) for name in methods}
-    wired = {
-        name: wiring(model, graph) for name, graph in graphs.items() if name not in nodes_only
-    }
+    wired = {name: wiring(model, graph) for name, graph in graphs.items() if name not in nodes_only}
     counts = {site: model.features(site) for site in model.sites}
     whole = wiring(model, part_graphs.modules(counts, model.sites))
     found: dict[tuple[str, str], list[tuple[Tensor, Tensor | None]]] = {}

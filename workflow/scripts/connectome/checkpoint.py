@@ -1,4 +1,3 @@
-# LEAD TO ENGINE HELPER: this engine was written and verified by the lead; do not replace it; read /tmp/spec/NOTE_ENGINE.md
 """Model directories: config.json and safetensors weights, checked, never repaired.
 
 A missing tensor, a wrong shape, a truncated file is an error, not something to fill in; pickles

@@ -16,13 +16,15 @@ from typing import Any
 import jsonschema
 import yaml
 
-from connectome import checkpoint
+from connectome import checkpoint, language
 from connectome.errors import ConfigError, ModelError
-from connectome.language import task_names
 
 # Sections that a user's configuration replaces as a whole: mixing two lists of models or tasks
 # would run what nobody asked for.
 WHOLE = ("models", "tasks", "corpus", "attributions")
+
+PARTITIONS = ("modules", "heads", "rois", "rois_attribution", "kmeans", "random", "features")
+METHODS = ("eap", "eap-ig-inputs", "clean-corrupted", "path")
 
 Config = dict[str, Any]
 
@@ -133,6 +135,16 @@ def sites_of(config: Config, model: str) -> list[str]:
     return every if wanted == "all" else [site for site in every if site in wanted]
 
 
+def metric_of(config: Config, task: str) -> str:
+    """Metric of a task: its own key, else the generator's, else the logit difference."""
+    settings = config["tasks"][task]
+    if "metric" in settings:
+        return str(settings["metric"])
+    if "generator" in settings:
+        return language.metric(settings["generator"])
+    return "logit_difference"
+
+
 def check(config: Config) -> None:
     """Raise ConfigError (all faults in one message) where the config does not fit its models.
 
@@ -181,7 +193,7 @@ def _site_faults(config: Config, model: str, layers: int) -> Iterator[str]:
 
 
 def _task_faults(config: Config) -> Iterator[str]:
-    known = task_names()
+    known = language.task_names()
     for name, task in config["tasks"].items():
         if "generator" in task and task["generator"] not in known:
             near = difflib.get_close_matches(task["generator"], known, 1)
@@ -199,9 +211,35 @@ def _reference_faults(config: Config) -> Iterator[str]:
     for task in config["attributions"]["tasks"]:
         if task not in tasks:
             yield f"attributions.tasks: {task!r} is no task; known: {', '.join(tasks)}"
+    yield from _partition_faults(config)
+    for share in config["evaluation"]["random_sizes"]:
+        if share not in config["evaluation"]["sizes"]:
+            yield (
+                f"evaluation.random_sizes: {share} is not among evaluation.sizes: "
+                f"{config['evaluation']['sizes']}"
+            )
     for name, path in config["partitions"]["files"].items():
         if not Path(path).is_file():
             yield f"partitions.files.{name}: {path!r} is missing (relative to {Path.cwd()})"
+
+
+def _partition_faults(config: Config) -> Iterator[str]:
+    circuits, evaluation = config["circuits"], config["evaluation"]
+    known = [*PARTITIONS, *config["partitions"]["files"]]
+    for key, names, allowed in (
+        ("circuits.partitions", circuits["partitions"], known),
+        ("circuits.exact", circuits["exact"], circuits["partitions"]),
+        ("circuits.methods", circuits["methods"], METHODS),
+        ("evaluation.partitions", evaluation["partitions"], circuits["partitions"]),
+        ("evaluation.methods", evaluation["methods"], circuits["methods"]),
+    ):
+        for name in names:
+            if name not in allowed:
+                near = difflib.get_close_matches(name, allowed, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(allowed)}"
+                yield f"{key}: {name!r} cannot be used here; {hint}"
+    if "features" in circuits["exact"]:
+        yield "circuits.exact: 'features' has too many edges to run each ablation; leave it out"
 
 
 def _interpreter_faults(interpreters: Mapping[str, str]) -> Iterator[str]:

@@ -1,4 +1,3 @@
-# LEAD TO ENGINE HELPER: this engine was written and verified by the lead; do not replace it; read /tmp/spec/NOTE_ENGINE.md
 """Metrics at the answer: pure functions of logits and answers, higher is better; and gradients.
 
 Answers are padded id lists (n, k), -1 where a list is shorter. Logits (..., n, vocabulary).

@@ -3,11 +3,12 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from connectome import arrays
+from connectome import architectures, arrays, checkpoint, tokenizer
+from connectome.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,54 @@ def open_handle(path: Path) -> Handle:
     return Handle((Path(path).parent / record["directory"]).resolve(), record)
 
 
-def stored_directory(directory: Path, handle: Path) -> str:
+def describe(name: str, source: Mapping[str, Any], directory: Path, handle: Path) -> dict[str, Any]:
+    """Content of model.json for the model in `directory`; reads and checks every weight.
+
+    Raises ModelError where the directory is incomplete or damaged, or where the tokenizer knows
+    more tokens than the model.
+    """
+    config = checkpoint.config_of(directory)
+    size = architectures.adapter(config, directory).dimensions(config)
+    tensors = checkpoint.read_tensors(directory)
+    words = tokenizer.load(directory)
+    if words.size > size.vocabulary:
+        raise ModelError(
+            f"{directory}: the tokenizer has {words.size} tokens, but the model embeds only "
+            f"{size.vocabulary}; they do not belong together"
+        )
+    kind = next(key for key in ("train", "path", "hub") if key in source)
+    return {
+        "name": name,
+        "source": {"train": "trained"}.get(kind, kind),
+        "hub": source.get("hub"),
+        "directory": _stored_directory(directory, handle),
+        "files": {path.name: file_digest(path) for path in checkpoint.files_of(directory)},
+        "architecture": config["model_type"],
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "start_token": words.start,
+        **asdict(size),
+    }
+
+
+def hub_directory(name: str, revision: str | None) -> Path:
+    """Snapshot of a hub model in the local cache, fetched only where it is not there yet.
+
+    Raises ModelError in one sentence where it is neither there nor to be had.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.safetensors"]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"hub model {name!r} is neither in the local cache nor to be fetched from here "
+            f"({type(error).__name__}); bring it to the cache on a machine with a network"
+        ) from error
+
+
+def _stored_directory(directory: Path, handle: Path) -> str:
     """How model.json names `directory`: relative below its own folder, else absolute."""
     folder, target = handle.resolve().parent, directory.resolve()
     if target.is_relative_to(folder):

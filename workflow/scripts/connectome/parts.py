@@ -1,4 +1,3 @@
-# LEAD TO ENGINE HELPER: this engine was written and verified by the lead; do not replace it; read /tmp/spec/NOTE_ENGINE.md
 """The part graph: which parts there are, which edges between them, and which edges form a circuit.
 
 Nodes are numbered in the order in which their modules write: `input`, the parts of each site, and

@@ -1,4 +1,3 @@
-# LEAD TO ENGINE HELPER: this engine was written and verified by the lead; do not replace it; read /tmp/spec/NOTE_ENGINE.md
 """Prompt pairs as batches for the engine."""
 
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from connectome.errors import DataError
 from connectome.transformer import Batch
 
 
@@ -53,7 +53,18 @@ def of_lists(
     wrong: Sequence[Sequence[int]],
     pad_left: bool = False,
 ) -> Prompts:
-    """Pairs from lists of token ids; a pair has equal lengths, pairs may differ."""
+    """Pairs from lists of token ids; a pair has equal lengths, pairs may differ.
+
+    Raises DataError naming the first pair of unequal lengths, or without an answer or wrong token.
+    """
+    for pair, (a, b, yes, no) in enumerate(zip(clean, corrupted, right, wrong, strict=True)):
+        if len(a) != len(b) or not a:
+            raise DataError(
+                f"pair {pair}: the prompts have {len(a)} and {len(b)} tokens; they must have "
+                "equally many, and at least one"
+            )
+        if not yes or not no:
+            raise DataError(f"pair {pair}: there is no {'wrong' if yes else 'right'} answer token")
     keys = [tuple(ids) for ids in clean]
     number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     return Prompts(

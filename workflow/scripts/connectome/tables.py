@@ -1,5 +1,6 @@
 """Parquet and CSV files: the only module that knows how tables lie on disk."""
 
+import contextlib
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,34 @@ def write_table(
     table = table.replace_schema_metadata({_META: encode_meta(stamp, meta)})
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+
+
+@contextlib.contextmanager
+def batch_writer(
+    path: Path,
+    schema: pa.Schema,
+    stamp: Mapping[str, str],
+    meta: Mapping[str, Any] | None = None,
+) -> Iterator[pq.ParquetWriter]:
+    """A writer for record batches of floats: no dictionaries, no statistics, complete or absent.
+
+    Those defaults of Parquet make such a file 6 times slower to write and 1.3 times larger.
+    """
+    schema = schema.with_metadata({_META: encode_meta(stamp, meta)})
+    with (
+        atomic(path) as temporary,
+        pq.ParquetWriter(
+            temporary, schema, use_dictionary=False, write_statistics=False, compression="none"
+        ) as writer,
+    ):
+        yield writer
+
+
+def fixed_lists(values: np.ndarray) -> pa.FixedSizeListArray:
+    """Rows of a matrix (n, width) as one column."""
+    flat = pa.array(np.ascontiguousarray(values).ravel())
+    item = pa.field("item", flat.type, nullable=False)
+    return pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(item, values.shape[1]))
 
 
 def encode_meta(stamp: Mapping[str, str], meta: Mapping[str, Any] | None = None) -> bytes:
@@ -74,9 +103,10 @@ def iter_column(
             width = file.schema_arrow.field(column).type.list_size
             for batch in file.iter_batches(batch_rows, columns=[column, *keys]):
                 values = batch.column(column).flatten().to_numpy().reshape(-1, width)
-                yield values, {
-                    key: batch.column(key).to_numpy(zero_copy_only=False) for key in keys
-                }
+                yield (
+                    values,
+                    {key: batch.column(key).to_numpy(zero_copy_only=False) for key in keys},
+                )
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

@@ -116,6 +116,22 @@ def _answers(cell: Any, name: str) -> tuple[str, ...]:
     return tuple(words)
 
 
+def of_language(found: Sequence[Mapping[str, Any]], source: str) -> list[Pair]:
+    """Pairs of the micro-language (`language.pairs`), numbered for error messages."""
+    return [
+        Pair(
+            pair["clean"],
+            pair["corrupted"],
+            tuple(pair["answers"]),
+            tuple(pair["wrong"]),
+            pair["split"],
+            pair["template"],
+            f"{source}, pair {number}",
+        )
+        for number, pair in enumerate(found)
+    ]
+
+
 def encode(
     pairs: Sequence[Pair],
     tokenizer: Tokenizer,
@@ -154,9 +170,7 @@ def encode(
     _refuse(source, faults)
     rows.sort(key=lambda row: (row[0], row[1]))
     kept = [
-        row
-        for split in SPLITS
-        for row in [row for row in rows if row[0] == split][: counts[split]]
+        row for split in SPLITS for row in [row for row in rows if row[0] == split][: counts[split]]
     ]
     for split in SPLITS:
         if not any(row[0] == split for row in kept):

@@ -1,4 +1,3 @@
-# LEAD TO ENGINE HELPER: this engine was written and verified by the lead; do not replace it; read /tmp/spec/NOTE_ENGINE.md
 """The engine's own forward pass: folded weights, prompts, and what a pass leaves behind.
 
 On loading, in float64, every inner norm's gain and bias is folded into the matrices that read it,
@@ -21,6 +20,7 @@ from torch.nn import functional
 
 from connectome import architectures, checkpoint
 from connectome.architectures import Dimensions, RawAttention, RawMlp, RawNorm
+from connectome.errors import DataError
 
 ACTIVATIONS = {
     "gelu": functional.gelu,
@@ -120,7 +120,7 @@ def load(
 
 
 def _fold(norm: RawNorm, matrix: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Matrix (d, m) and bias (m,) that read the bare norm instead of the norm with gain and bias."""
+    """Matrix (d, m) and bias (m,) that read the bare norm, not the norm with gain and bias."""
     total = torch.zeros(matrix.shape[1], dtype=matrix.dtype) if bias is None else bias
     if norm.bias is not None:
         total = total + norm.bias @ matrix
@@ -275,8 +275,21 @@ def rotate(x: Tensor, turn: Rotary, back: bool = False) -> Tensor:
 
 
 def embed(model: Transformer, batch: Batch) -> Tensor:
-    """What the `input` part writes: token and position embedding (n, t, d), 0 at padding."""
-    stream = model.embedding[batch.ids]
+    """What the `input` part writes: token and position embedding (n, t, d), 0 at padding.
+
+    Raises DataError for a prompt longer than the context or an id outside the vocabulary.
+    """
+    longest, ids = int(batch.lengths.max()), batch.ids * batch.real
+    if longest > model.size.context:
+        raise DataError(
+            f"a prompt has {longest} tokens, more than the model's context of {model.size.context}"
+        )
+    for token in (int(ids.min()), int(ids.max())):
+        if not 0 <= token < model.size.vocabulary:
+            raise DataError(
+                f"token id {token} is not among the model's 0 to {len(model.embedding) - 1}"
+            )
+    stream = model.embedding[ids]
     if model.positions is not None:
         stream = stream + model.positions[batch.positions]
     return stream * batch.real[..., None]

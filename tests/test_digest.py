@@ -1,0 +1,58 @@
+"""The digest sees code and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from connectome.digest import code_digest, reachable
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "workflow/scripts"
+
+
+@pytest.fixture
+def root(tmp_path):
+    files = {
+        "run.py": "from lib import a\nimport lib.pack\n\nprint(a.x, lib.pack)\n",
+        "lib/__init__.py": "",
+        "lib/a.py": "from lib.b import y\n\nx = y\n",
+        "lib/b.py": "y = 1\n",
+        "lib/unused.py": "z = 1\n",
+        "lib/pack/__init__.py": "from . import core\n",
+        "lib/pack/core.py": "from ..c import w\n",
+        "lib/pack/found_by_name.py": "v = 1\n",
+        "lib/c.py": "w = 1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_imports_are_followed_and_packages_counted_whole(root):
+    found = {path.relative_to(root).as_posix() for path in reachable(root / "run.py", root)}
+    assert found == {
+        "lib/__init__.py",
+        "lib/a.py",
+        "lib/b.py",
+        "lib/c.py",
+        "lib/pack/__init__.py",
+        "lib/pack/core.py",
+        "lib/pack/found_by_name.py",
+    }
+
+
+def test_two_roots_with_equal_code_give_equal_digests(root, tmp_path_factory):
+    import shutil
+
+    copy = shutil.copytree(root, tmp_path_factory.mktemp("x") / "copy")
+    assert code_digest(root / "run.py", root) == code_digest(copy / "run.py", copy)
+
+
+def test_every_script_of_the_workflow_has_a_digest():
+    digests = {path.stem: code_digest(path, SCRIPTS) for path in SCRIPTS.glob("*.py")}
+    assert len(set(digests.values())) == len(digests) > 5
+
+
+def test_recording_does_not_depend_on_analysis():
+    recorded_by = {path.stem for path in reachable(SCRIPTS / "record_activations.py", SCRIPTS)}
+    assert not recorded_by & {"attribution", "ablation", "evaluation", "sbm", "graphs", "training"}

@@ -1,0 +1,141 @@
+"""The whole workflow on the quick configuration: complete, repeatable, resumable."""
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import toy_workflow
+from conftest import ROOT, quick_command
+
+NOT_RESULTS = ("log", "benchmark", "provenance.json", ".snakemake")
+SMK_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+
+
+def digests(results):
+    """{path: digest} of every result, logs and costs left out."""
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(results.rglob("*"))
+        if path.is_file() and path.relative_to(results).parts[0] not in NOT_RESULTS
+    }
+
+
+def test_a_second_run_does_nothing(quick_results):
+    done = subprocess.run(
+        [*quick_command(quick_results.parent), "--dry-run"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_every_rule_that_works_has_log_benchmark_threads_resources_and_both_params():
+    for path in SMK_FILES:
+        for body in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            name = body.split(":")[0]
+            if "shell:" not in body:
+                continue
+            for directive in ("log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "conda:"):
+                assert directive in body, f"{path.name}: rule {name} has no {directive}"
+            assert re.findall(r"^        (\w+)=", body.split("params:")[1].split("shell:")[0], re.M) == [
+                "cfg",
+                "code",
+            ], name
+
+
+def test_each_rule_shares_its_stem_with_its_script():
+    for path in SMK_FILES:
+        for body in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            name = body.split(":")[0]
+            if "shell:" in body:
+                assert f"/{name}.py" in body, name
+                assert (ROOT / f"workflow/scripts/{name}.py").is_file()
+                assert f'code_of("{name}")' in body
+
+
+def test_no_temporary_or_resume_file_is_left(quick_results):
+    left = [path for path in quick_results.rglob(".*") if path.name != ".snakemake"]
+    assert left == []
+
+
+def test_each_result_tells_what_made_it(quick_results):
+    from connectome import arrays, tables
+
+    for path in quick_results.rglob("*.parquet"):
+        if path.is_file():
+            made_by = tables.read_meta(path)["made_by"]
+            assert len(made_by["code"]) == 16, path
+    for path in quick_results.rglob("*.npz"):
+        assert len(arrays.read_npz(path)[1]["made_by"]["code"]) == 16, path
+
+
+def run_until(command, folder, reached, stop_signal):
+    """Start a run, send a signal to its whole process group as soon as `reached()`."""
+    with open(folder / f"{stop_signal}.log", "w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    deadline = time.monotonic() + 300
+    while not reached() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert process.poll() is None, "the run ended before it could be disturbed"
+    os.killpg(process.pid, stop_signal)
+    process.wait(60)
+
+
+def test_a_run_that_was_killed_and_interrupted_ends_with_the_same_bytes(quick_results, tmp_path):
+    """SIGKILL while the model trains, SIGINT while circuits are scored; then the same command."""
+    command, results = quick_command(tmp_path), tmp_path / "results"
+    unlock = [sys.executable, str(ROOT / "workflow/unlock.py")]
+    run_until(
+        command, tmp_path, lambda: (results / "demo/.training").exists(), signal.SIGKILL
+    )
+    subprocess.run(unlock, cwd=tmp_path, check=True)
+    circuits = results / "log/attribute_circuit"
+    run_until(command, tmp_path, lambda: list(circuits.glob("*")) != [], signal.SIGINT)
+    subprocess.run(unlock, cwd=tmp_path, check=True)
+    subprocess.run(command, check=True, capture_output=True)
+    assert digests(results) == digests(quick_results)
+
+
+def test_unlock_leaves_the_lock_of_a_live_run_alone(tmp_path):
+    folder = toy_workflow.make(tmp_path / "toy")
+    process = subprocess.Popen(
+        toy_workflow.command("--config", "pairs={discovery: 5, heldout: 8000}"),
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    locks = folder / ".snakemake/locks"
+    while not (locks.is_dir() and any(locks.iterdir())):
+        assert process.poll() is None
+        time.sleep(0.05)
+    unlock = [sys.executable, str(ROOT / "workflow/unlock.py")]
+    refused = subprocess.run(unlock, cwd=folder, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "another run is working in this folder" in refused.stderr
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run(unlock, cwd=folder, check=True)
+    toy_workflow.run(folder, "--config", "pairs={discovery: 5, heldout: 8}")
+
+
+@pytest.mark.parametrize("name", ["gpt2", "local"])
+def test_example_configurations_pass_the_schema(name):
+    from connectome import configuration
+
+    defaults = configuration.read_yaml(ROOT / "config/config.yaml")
+    schema = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+    example = configuration.read_yaml(ROOT / f"config/examples/{name}.yaml")
+    configuration.validate(configuration.complete(example, defaults), schema)
+
+
+def test_scripts_explain_themselves():
+    for path in sorted((ROOT / "workflow/scripts").glob("*.py")):
+        if path.name == "fit_sbm.py":
+            continue  # runs in graph-tool's interpreter
+        done = subprocess.run(
+            [sys.executable, str(path), "--help"], capture_output=True, text=True, check=True
+        )
+        assert "--cfg" in done.stdout and "--code" in done.stdout, Path(path).name

@@ -1,0 +1,126 @@
+"""Recording: every wanted column of every token of the corpus, in one streamed forward pass.
+
+Columns are native features of sites (`mlp.0.hidden`, `attn.0.values`) and outputs of modules
+(`embed`, `attn.0`, `mlp.0`, `resid.0`). Memory depends on the batch, not on the corpus.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from tqdm import tqdm
+
+from connectome.errors import ConfigError
+from connectome.transformer import Batch, Trace, Transformer, features_of, forward
+
+KEYS = ("document", "position", "token")
+
+
+def columns_of(
+    model: Transformer, sites: str | Sequence[str], outputs: Sequence[str]
+) -> dict[str, int]:
+    """Names and widths of the recorded columns, in the order of the forward pass."""
+    wanted = list(model.sites) if sites == "all" else [s for s in model.sites if s in sites]
+    names = {"attn": "values", "mlp": "hidden"}
+    columns = {f"{site}.{names[site.split('.')[0]]}": model.features(site) for site in wanted}
+    return columns | {name: model.size.width for name in outputs}
+
+
+def schema(columns: Mapping[str, int], dtype: str) -> pa.Schema:
+    """Arrow schema of a part file: keys, then one FixedSizeList column each."""
+    value = pa.field("item", {"float32": pa.float32(), "float16": pa.float16()}[dtype], False)
+    return pa.schema(
+        [pa.field(key, pa.int32(), False) for key in KEYS]
+        + [pa.field(name, pa.list_(value, width), False) for name, width in columns.items()]
+    )
+
+
+def shard(corpus: pa.Table, number: int, shards: int) -> pa.Table:
+    """Documents of one shard: consecutive ones, about equally many."""
+    bounds = np.linspace(0, len(corpus), shards + 1).astype(int)
+    return corpus.slice(bounds[number], bounds[number + 1] - bounds[number])
+
+
+def check_space(path: Path, corpus: pa.Table, layout: pa.Schema) -> None:
+    """Refuse what cannot fit on the disk, before anything runs. Raises ConfigError."""
+    tokens = sum(map(len, corpus["tokens"].to_pylist()))
+    row = sum(
+        field.type.list_size * field.type.value_type.bit_width // 8
+        for field in layout
+        if pa.types.is_fixed_size_list(field.type)
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    if tokens * row > free:
+        raise ConfigError(
+            f"activations: {tokens} tokens need {tokens * row / 1e9:.1f} GB, but only "
+            f"{free / 1e9:.1f} GB are free at {path.parent}; record fewer sites or tokens, or "
+            "use dtype float16"
+        )
+
+
+def record(
+    model: Transformer,
+    corpus: pa.Table,
+    columns: Mapping[str, int],
+    batch_tokens: int,
+    layout: pa.Schema,
+) -> Iterator[pa.RecordBatch]:
+    """Record batches of the documents of `corpus`, rows in the corpus's order.
+
+    Documents are padded to the longest of their batch, which holds at most `batch_tokens` places
+    (one document always fits); padding is never written.
+    """
+    documents = corpus["document"].to_pylist()
+    tokens = corpus["tokens"].to_pylist()
+    groups = list(_groups(tokens, batch_tokens))
+    for group in tqdm(groups, unit="batch", disable=not sys.stderr.isatty()):
+        batch = Batch.of([tokens[row] for row in group])
+        with torch.inference_mode():
+            trace = forward(model, batch)
+            real = batch.real
+            arrays: list[Any] = [
+                pa.array(np.repeat([documents[row] for row in group], batch.lengths), pa.int32()),
+                pa.array(batch.positions[real].numpy(), pa.int32()),
+                pa.array(batch.ids[real].numpy(), pa.int32()),
+            ]
+            for name, width in columns.items():
+                item = layout.field(name).type
+                flat = column(model, trace, name)[real].flatten().to(torch.float32).numpy()
+                if item.value_type == pa.float16():
+                    flat = flat.astype(np.float16)
+                arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=item))
+                assert item.list_size == width
+        yield pa.RecordBatch.from_arrays(arrays, schema=layout)
+
+
+def _groups(tokens: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[list[int]]:
+    group: list[int] = []
+    longest = 0
+    for row, ids in enumerate(tokens):
+        longest = max(longest, len(ids))
+        if group and longest * (len(group) + 1) > batch_tokens:
+            yield group
+            group, longest = [], len(ids)
+        group.append(row)
+    if group:
+        yield group
+
+
+def column(model: Transformer, trace: Trace, name: str) -> torch.Tensor:
+    """Values (n, t, width) of one recorded column in a pass."""
+    site, _, kind = name.rpartition(".")
+    if kind in ("values", "hidden"):
+        return features_of(trace, site)
+    if name == "embed":
+        return trace.streams[0]
+    kind, layer = name.split(".")
+    if kind == "resid":
+        return trace.streams[2 * int(layer) + 2]
+    place = model.sites.index(name)
+    return trace.streams[place + 1] - trace.streams[place]

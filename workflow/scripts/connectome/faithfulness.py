@@ -1,0 +1,86 @@
+"""Faithfulness of circuits: the share of the metric that a circuit keeps, with its intervals.
+
+f(C) = (m(C) - m({})) / (m(N) - m({})) for the intact model N and the empty circuit {}, m a metric
+where higher is better (Wang et al. 2023; Marks et al. 2025). Two aggregates stand side by side:
+the ratio of means, and the median of per-prompt ratios with its quartiles (C-30).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from connectome.statistics import interval, permutation_p
+
+Array = np.ndarray
+TINY_SHARE = 0.05  # of the median |m(N) - m({})|: below it a prompt has no ratio of its own
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Metric of the intact model and of the empty circuit on the same prompts, each (n,)."""
+
+    model: Array
+    empty: Array
+
+    @property
+    def gap(self) -> Array:
+        """What the circuit is asked to keep, per prompt (n,)."""
+        return self.model - self.empty
+
+    def ratio(self, circuit: Array) -> float | None:
+        """Ratio of means of circuit (n,); None where the mean gap is 0."""
+        gap = float(self.gap.mean())
+        return float((circuit - self.empty).mean() / gap) if gap else None
+
+    def part(self, count: int) -> "Reference":
+        """The same on the first `count` prompts."""
+        return Reference(self.model[:count], self.empty[:count])
+
+
+def measure(circuit: Array, reference: Reference, weights: Array) -> dict[str, Any]:
+    """Faithfulness of a circuit from its metric (n,) and bootstrap weights (draws, n).
+
+    Numerator and denominator are resampled together. Prompts whose own gap is tiny are left out
+    of the per-prompt ratios and counted in `excluded`, never set to 0. Values that are not
+    defined (no gap at all) are None.
+    """
+    kept, gap = circuit - reference.empty, reference.gap
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = interval((weights @ kept) / (weights @ gap))
+    usable = np.abs(gap) >= TINY_SHARE * np.median(np.abs(gap))
+    usable &= gap != 0
+    record: dict[str, Any] = {
+        "m_circuit": float(circuit.mean()),
+        "m_model": float(reference.model.mean()),
+        "m_empty": float(reference.empty.mean()),
+        "f_ratio": reference.ratio(circuit),
+        "f_lo": low if np.isfinite(low) else None,
+        "f_hi": high if np.isfinite(high) else None,
+        "excluded": int((~usable).sum()),
+    }
+    names = ("f_q25", "f_median", "f_q75")
+    if usable.any():
+        quartiles = np.quantile(kept[usable] / gap[usable], [0.25, 0.5, 0.75])
+        return record | dict(zip(names, map(float, quartiles), strict=True))
+    return record | dict.fromkeys(names)
+
+
+def against_random(circuit: Array, random: Array, reference: Reference) -> dict[str, Any]:
+    """A circuit beside random circuits of its size, on the prompts that both ran on.
+
+    circuit (n,), random (draws, n), reference of the same n prompts. `p` is the share of random
+    circuits that are at least as faithful, with the +1 correction: never below 1 / (draws + 1).
+    """
+    null = [reference.ratio(row) for row in random]
+    observed = reference.ratio(circuit)
+    if observed is None or not null:
+        return {"null_lo": None, "null_median": None, "null_hi": None, "p": None}
+    values = np.array(null, dtype=np.float64)
+    low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
+    return {
+        "null_lo": float(low),
+        "null_median": float(middle),
+        "null_hi": float(high),
+        "p": permutation_p(observed, values),
+    }

@@ -1,0 +1,130 @@
+"""Part graphs of the partitions of a model, by name; and their scores as tables."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from connectome import partitions, parts
+from connectome.attribution import Scores
+from connectome.parts import PartGraph
+
+RANDOM_OF = "rois_attribution"  # whose numbers and sizes of parts `random` keeps
+
+
+def build(
+    names: Sequence[str], table: pa.Table, features: Mapping[str, int], head_width: int, seed: int
+) -> dict[str, PartGraph]:
+    """Graphs of the named partitions, {name: PartGraph}.
+
+    features: native features of every site of the model, in the order in which sites write.
+    `modules`, `heads` and `features` follow from the architecture, `random` is drawn from the seed,
+    all others are columns of the table of partitions; a site that was not mapped is one part.
+    Raises ConfigError for a partition that the table has not.
+    """
+    return {name: _graph(name, table, features, head_width, seed) for name in names}
+
+
+def _graph(
+    name: str, table: pa.Table, features: Mapping[str, int], head_width: int, seed: int
+) -> PartGraph:
+    sites = list(features)
+    if name == "modules":
+        return parts.modules(features, sites)
+    if name == "heads":
+        return parts.heads(features, sites, head_width)
+    if name == "features":
+        return parts.singletons(features, sites)
+    found = partitions.labels(table, RANDOM_OF if name == "random" else name)
+    if name == "random":
+        found = {
+            site: partitions.shuffled(found[site], (seed, place))
+            for place, site in enumerate(sites)
+            if site in found
+        }
+    whole = {site: np.zeros(count, dtype=np.int32) for site, count in features.items()}
+    return parts.labelled({**whole, **found}, sites)
+
+
+def summary(scores: np.ndarray) -> dict[str, np.ndarray]:
+    """Over prompts (axis 0): mean, standard error, mean |score|, share of the mean's sign (C-12)."""
+    mean = scores.mean(axis=0)
+    spread = scores.std(axis=0, ddof=1) if len(scores) > 1 else np.zeros_like(mean)
+    return {
+        "score": mean,
+        "se": spread / np.sqrt(len(scores)),
+        "mean_abs": np.abs(scores).mean(axis=0),
+        "sign_share": (np.sign(scores) == np.sign(mean)).mean(axis=0),
+    }
+
+
+def node_table(
+    found: Mapping[tuple[str, str], Scores], graphs: Mapping[str, PartGraph], ablation: str
+) -> pa.Table:
+    """Table of node scores: one row per (partition, method, node)."""
+    tables = []
+    for (name, method), scores in found.items():
+        graph = graphs[name]
+        count = graph.writers
+        tables.append(
+            pa.table(
+                {
+                    "partition": [name] * count,
+                    "method": [method] * count,
+                    "ablation": [ablation] * count,
+                    "node": list(graph.names[:-1]),
+                    "site": list(graph.site_of[:-1]),
+                    "kind": [site.split(".")[0] for site in graph.site_of[:-1]],
+                    "features": graph.sizes.astype(np.int32),
+                    **summary(scores.nodes),
+                    "n": np.full(count, len(scores.nodes), dtype=np.int32),
+                }
+            )
+        )
+    return pa.concat_tables(tables)
+
+
+def edge_table(
+    found: Mapping[tuple[str, str], Scores], graphs: Mapping[str, PartGraph], ablation: str
+) -> pa.Table:
+    """Table of edge scores: one row per (partition, method, existing edge), edges by name."""
+    tables = []
+    for (name, method), scores in found.items():
+        if scores.edges is None:
+            continue
+        graph = graphs[name]
+        reader, writer = graph.edges
+        target = reader + 1
+        sizes = np.append(graph.sizes, 1).astype(np.int32)
+        count = len(reader)
+
+        def of(values: Iterable[Any], nodes: np.ndarray) -> list[Any]:
+            listed = list(values)
+            return [listed[node] for node in nodes]
+
+        tables.append(
+            pa.table(
+                {
+                    "partition": [name] * count,
+                    "method": [method] * count,
+                    "ablation": [ablation] * count,
+                    "src": of(graph.names, writer),
+                    "dst": of(graph.names, target),
+                    "src_site": of(graph.site_of, writer),
+                    "dst_site": of(graph.site_of, target),
+                    "n_src": sizes[writer],
+                    "n_dst": sizes[target],
+                    **summary(scores.edges[:, reader, writer]),
+                    "n": np.full(count, len(scores.nodes), dtype=np.int32),
+                }
+            )
+        )
+    return pa.concat_tables(tables)
+
+
+def edge_matrix(table: pa.Table, graph: PartGraph) -> np.ndarray:
+    """Mean scores (readers, writers) from the rows of one partition and method."""
+    return parts.matrix(
+        graph, table["src"].to_pylist(), table["dst"].to_pylist(), table["score"].to_numpy()
+    )

@@ -1,0 +1,63 @@
+"""Faithfulness of the circuits of one task over size, on held-out prompts."""
+
+from pathlib import Path
+
+from connectome import (
+    ablation,
+    command,
+    evaluation,
+    models,
+    part_graphs,
+    prompts,
+    statistics,
+    tables,
+    transformer,
+)
+
+
+def main(args):
+    settings, kind = args.cfg["evaluation"], args.cfg["circuits"]["ablation"]
+    seed, metric = args.cfg["seed"], args.cfg["metric"]
+    model = transformer.load(models.open_handle(args.model).directory)
+    table = tables.read_table(args.prompts)
+    heldout, discovery = (prompts.of_table(table, name) for name in ("heldout", "discovery"))
+    bench = evaluation.bench(
+        model,
+        heldout,
+        ablation.ablated_values(model, heldout, kind, discovery),
+        metric,
+        statistics.bootstrap_weights(heldout.groups, settings["bootstrap"], seed),
+        settings["memory_mb"] * 1_000_000,
+    )
+    graphs = part_graphs.build(
+        args.cfg["circuits"]["partitions"],
+        tables.read_table(args.partitions),
+        {site: model.features(site) for site in model.sites},
+        model.size.head_width,
+        seed,
+    )
+    rows = evaluation.all_rows(
+        bench,
+        graphs,
+        tables.read_table(args.nodes),
+        tables.read_table(args.edges),
+        settings,
+        seed,
+    )
+    tables.write_table(
+        args.output,
+        evaluation.table(rows, ablation=kind, ranking=settings["ranking"], seed=seed),
+        args.stamp,
+        {"metric": metric, "split": "heldout", "graph": "additive", "dtype": "float32"},
+    )
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
+    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--partitions", type=Path, required=True)
+    parser.add_argument("--nodes", type=Path, required=True)
+    parser.add_argument("--edges", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    command.run(main, parser)

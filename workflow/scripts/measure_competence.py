@@ -1,0 +1,33 @@
+"""What the model can do of one task, on both prompts of each pair."""
+
+from pathlib import Path
+
+from connectome import arrays, command, competence, models, outcomes, prompts, tables, transformer
+
+
+def main(args):
+    settings = args.cfg["competence"]
+    model = transformer.load(models.open_handle(args.model).directory)
+    table = tables.read_table(args.prompts)
+    splits = {}
+    for split in ("discovery", "heldout"):
+        found = outcomes.of_prompts(model, prompts.of_table(table, split), args.cfg["metric"])
+        splits[split] = competence.measure(found, settings["draws"], args.cfg["seed"])
+    reason = competence.verdict(splits["heldout"])
+    record = {
+        "task": args.prompts.stem,
+        "metric": args.cfg["metric"],
+        "chance": splits["heldout"]["chance_clean"],
+        "competent": reason is None,
+        "reason": reason,
+        "splits": splits,
+    }
+    arrays.write_json(args.output, record, args.stamp)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
+    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    command.run(main, parser)

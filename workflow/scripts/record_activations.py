@@ -1,0 +1,26 @@
+"""Activations of one shard of the corpus: all recorded columns in one forward pass."""
+
+from pathlib import Path
+
+from connectome import activations, command, models, tables, transformer
+
+
+def main(args):
+    model = transformer.load(models.open_handle(args.model).directory)
+    corpus = tables.read_table(args.corpus)
+    columns = activations.columns_of(model, args.cfg["sites"], args.cfg["outputs"])
+    chosen = activations.shard(corpus, args.shard, args.cfg["shards"])
+    schema = activations.schema(columns, args.cfg["dtype"])
+    activations.check_space(args.output, chosen, schema)
+    with tables.batch_writer(args.output, schema, args.stamp) as writer:
+        for batch in activations.record(model, chosen, columns, args.cfg["batch_tokens"], schema):
+            writer.write_batch(batch)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--shard", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    command.run(main, parser)
