@@ -101,6 +101,9 @@ def iter_column(
                     f"{', '.join(file.schema_arrow.names)}"
                 )
             width = file.schema_arrow.field(column).type.list_size
+            if file.metadata.num_rows == 0:
+                # a consumer learns the width even where there are no rows
+                yield np.empty((0, width), np.float32), {key: np.empty(0, int) for key in keys}
             for batch in file.iter_batches(batch_rows, columns=[column, *keys]):
                 values = batch.column(column).flatten().to_numpy().reshape(-1, width)
                 yield (

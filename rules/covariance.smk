@@ -1,0 +1,35 @@
+# Requires: activations.parquet, attributions.parquet. Makes: the covariance of each fitted site.
+
+
+def covariance_samples(wildcards):
+    """Tables that hold the samples of a site: tokens for activations, prompts for attributions."""
+    if wildcards.kind == "attribution":
+        return f"<results>/{wildcards.model}/{wildcards.dictionary}/attributions.parquet"
+    return activation_parts(wildcards.model)
+
+
+rule compute_covariance:
+    input:
+        samples=covariance_samples,
+    output:
+        "<results>/{model}/{dictionary}/covariance/{site}.{kind}.npz",
+    log:
+        "<logs>/compute_covariance/{model}.{dictionary}.{site}.{kind}.log",
+    benchmark:
+        "<benchmarks>/compute_covariance/{model}.{dictionary}.{site}.{kind}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=slice_of("covariance"),
+        code=code_of("compute_covariance"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/compute_covariance.py"
+        " --samples {input.samples:q} --site {wildcards.site} --kind {wildcards.kind}"
+        " --dictionary {wildcards.dictionary} --output {output:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

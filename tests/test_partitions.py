@@ -1,0 +1,209 @@
+"""Partitions of all sites: levels, controls at matched counts, files made by hand."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import SCRIPTS
+from sklearn.metrics import adjusted_mutual_info_score
+
+from connectome import arrays, moments, partitions, tables
+from connectome.errors import ConfigError, DataError
+
+MODEL = {"layers": 1, "heads": 2, "head_width": 3, "hidden": 12}
+SETTINGS = {
+    "rois_blocks": None,
+    "controls_match": "rois_attribution",
+    "kmeans_starts": 10,
+    "files": {},
+}
+GROUPS = np.repeat([0, 1, 2], [5, 3, 2])
+LEVELS = [[*GROUPS.tolist(), -1, -2], [0] * 5 + [1] * 5 + [-1, -2], [0] * 10 + [-1, -2]]
+FEATURES = {"attn.0": 6, "mlp.0": 12}
+
+
+def block_model(site, kind):
+    record = {"site": site, "kind": kind, "status": "ok", "reason": None, "features": 12}
+    record |= {"levels": LEVELS, "blocks": [3, 2, 1], "stability": [0.5] * 10 + [None, None]}
+    return record
+
+
+def refused(site, kind):
+    reason = "0 live of 6 features (6 constant)"
+    record = {"site": site, "kind": kind, "status": "refused", "reason": reason}
+    return record | {"features": 6, "levels": [], "blocks": [], "stability": [None] * 6}
+
+
+def covariance(seed=0):
+    """Halves of a covariance file: 12 features in GROUPS, one noise feature, one constant."""
+    generator = np.random.default_rng(seed)
+    x = np.zeros((400, 12))
+    x[:, :10] = generator.standard_normal((400, 3))[:, GROUPS] * [1, 1, 1, 1, 2, 1, 1, 1, 1, 1]
+    x[:, :11] += 0.3 * generator.standard_normal((400, 11))
+    halves = [moments.of_rows(x[:200]), moments.of_rows(x[200:])]
+    names = ("count", "mean", "m2", "active")
+    return {name: np.stack([getattr(half, name) for half in halves]) for name in names}
+
+
+def made(**settings):
+    records, covariances = {}, {}
+    for kind in ("activation", "attribution"):
+        records["attn.0", kind] = refused("attn.0", kind)
+        records["mlp.0", kind] = block_model("mlp.0", kind)
+        covariances["mlp.0", kind] = covariance()
+    return partitions.make(MODEL, records, covariances, {**SETTINGS, **settings}, seed=1)
+
+
+def of_site(columns, name, site):
+    return columns[name][np.array(columns["site"]) == site]
+
+
+def test_every_feature_of_every_site_has_one_row():
+    columns, meta = made()
+    assert columns["site"] == ["attn.0"] * 6 + ["mlp.0"] * 12
+    assert columns["feature"].tolist() == [*range(6), *range(12)]
+    assert set(meta["partitions"]) == {"modules", "heads", "rois", "rois_attribution", "kmeans"}
+    assert all(columns[name].dtype == np.int32 for name in meta["partitions"])
+
+
+def test_modules_are_one_part_and_heads_are_the_native_ones():
+    columns, _ = made()
+    assert not columns["modules"].any()
+    assert of_site(columns, "heads", "attn.0").tolist() == [0, 0, 0, 1, 1, 1]
+    assert not of_site(columns, "heads", "mlp.0").any()
+
+
+@pytest.mark.parametrize(("blocks", "level"), [(None, 0), (3, 0), (40, 0), (2, 1), (1, 2)])
+def test_the_level_follows_the_requested_number_of_blocks(blocks, level):
+    columns, meta = made(rois_blocks=blocks)
+    assert of_site(columns, "rois", "mlp.0").tolist() == LEVELS[level]
+    assert meta["partitions"]["rois"]["mlp.0"]["level"] == level
+    assert meta["partitions"]["kmeans"]["mlp.0"]["blocks"] == 3 - level
+
+
+def test_a_site_whose_block_model_was_refused_is_one_part_with_the_reason():
+    columns, meta = made()
+    for name in ("rois", "rois_attribution", "kmeans"):
+        assert of_site(columns, name, "attn.0").tolist() == [0] * 6
+        about = meta["partitions"][name]["attn.0"]
+        assert about["status"] == "refused" and "6 constant" in about["reason"]
+        assert about["blocks"] == 1
+
+
+def test_a_site_without_a_single_sample_has_the_features_of_the_model():
+    records = {}
+    for kind in ("activation", "attribution"):
+        records["mlp.0", kind] = refused("mlp.0", kind) | {"features": 0, "stability": []}
+    columns, _ = partitions.make(MODEL, records, {}, SETTINGS, seed=1)
+    assert columns["rois"].tolist() == columns["kmeans"].tolist() == [0] * 12
+    assert columns["stability"].mask.all()
+
+
+def test_kmeans_finds_planted_groups_at_the_matched_count():
+    dead = np.arange(12) == 11
+    found = partitions.kmeans(moments.full(covariance()).m2, dead, parts=4, starts=10, seed=1)
+    assert found[11] == partitions.DEAD
+    np.testing.assert_array_equal(found[:11], [*GROUPS, 3])  # the noise feature is the fourth part
+    columns, meta = made()
+    assert meta["partitions"]["kmeans"]["mlp.0"]["blocks"] == 3
+    control = of_site(columns, "kmeans", "mlp.0")
+    assert sorted(set(control.tolist())) == [-2, 0, 1, 2]
+    np.testing.assert_array_equal(made()[0]["kmeans"], columns["kmeans"])
+
+
+def test_random_keeps_sizes_and_moves_grouped_features_alone():
+    labels = np.array(LEVELS[0] * 5, dtype=np.int32)
+    drawn = partitions.shuffled(labels, 3)
+    np.testing.assert_array_equal(np.bincount(drawn + 2), np.bincount(labels + 2))
+    np.testing.assert_array_equal(drawn[labels < 0], labels[labels < 0])
+    assert (drawn != labels).any() and abs(adjusted_mutual_info_score(drawn, labels)) < 0.7
+    np.testing.assert_array_equal(drawn, partitions.shuffled(labels, 3))
+    assert (drawn != partitions.shuffled(labels, 4)).any()
+
+
+def test_labels_come_back_from_the_file(tmp_path):
+    columns, meta = made()
+    path = tmp_path / "partitions.parquet"
+    tables.write_table(path, columns, {}, meta)
+    table = partitions.load(path)
+    assert partitions.names(table) == ["modules", "heads", "rois", "rois_attribution", "kmeans"]
+    found = partitions.labels(table, "rois")
+    assert list(found) == ["attn.0", "mlp.0"] and found["mlp.0"].dtype == np.int32
+    assert found["mlp.0"].tolist() == LEVELS[0]
+    assert table["stability"].to_pylist() == [None] * 6 + [0.5] * 10 + [None] * 2
+    with pytest.raises(ConfigError, match="partition 'stability' is not known; there are modules"):
+        partitions.labels(table, "stability")
+
+
+def by_hand(parts, site="mlp.0"):
+    return [{"site": site, "feature": i, "part": part} for i, part in enumerate(parts)]
+
+
+def test_csv_and_parquet_files_made_by_hand_join_under_their_name(tmp_path):
+    rows = by_hand([2, 1, 0, -1, -2, *[0] * 7])
+    tables.write_csv(tmp_path / "mine.csv", rows[::-1], ["site", "feature", "part"])
+    columns = {key: [row[key] for row in rows] for key in rows[0]}
+    tables.write_table(tmp_path / "mine.parquet", columns, {})
+    for name in ("mine.csv", "mine.parquet"):
+        found, meta = made(files={"mine": str(tmp_path / name)})
+        assert of_site(found, "mine", "mlp.0").tolist() == [2, 1, 0, -1, -2, *[0] * 7]
+        assert of_site(found, "mine", "attn.0").tolist() == [0] * 6
+        assert meta["partitions"]["mine"]["attn.0"]["status"] == "refused"
+
+
+BAD = [
+    ([*by_hand([0, 0]), {"site": "mlp.7", "feature": 0, "part": 0}], "row 3: site 'mlp.7' is not"),
+    ([{"site": "mlp.0", "feature": 12, "part": 0}], "row 1: feature 12 is out of range.* 0 to 11"),
+    ([{"site": "mlp.0", "feature": "x", "part": 0}], "row 1: feature 'x' is no whole number"),
+    ([{"site": "mlp.0", "feature": 1, "part": "0.5"}], "row 1: part '0.5' is no whole number"),
+    ([{"site": "mlp.0", "feature": 1, "part": ""}], "row 1: part '' is no whole number"),
+    ([*by_hand([0, 1]), *by_hand([0])], "row 3: feature 0 of mlp.0 has a part already"),
+    (by_hand([0, -3]), "row 2: part -3 is out of range"),
+    (by_hand([0] * 11), r"mlp.0 lacks feature 11 \(1 of 12 missing\)"),
+    (by_hand([0] * 11 + [2]), "part 2 of mlp.0 follows a gap: no feature has part 1"),
+    (by_hand([1] * 12), "part 1 of mlp.0 follows a gap: no feature has part 0"),
+]
+
+
+@pytest.mark.parametrize(("rows", "message"), BAD)
+def test_a_bad_file_is_one_error_naming_the_first_bad_row(tmp_path, rows, message):
+    path = tmp_path / "bad.csv"
+    tables.write_csv(path, rows, ["site", "feature", "part"])
+    with pytest.raises(DataError, match=rf"bad\.csv: {message}"):
+        partitions.read_file(path, FEATURES)
+
+
+def test_a_file_without_its_columns_is_named(tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_text("site,neuron,part\nmlp.0,1,2\n")
+    with pytest.raises(DataError, match=r"row 1: no value for feature; the columns are site"):
+        partitions.read_file(path, FEATURES)
+
+
+@pytest.mark.parametrize("name", ["rois", "random", "site"])
+def test_a_file_cannot_take_a_name_made_here(name):
+    with pytest.raises(ConfigError, match=rf"partitions\.files\.{name}: the name is taken"):
+        made(files={name: "any.csv"})
+
+
+def test_the_script_writes_one_table(tmp_path):
+    arrays.write_json(tmp_path / "model.json", MODEL, {})
+    records, covariances = [], []
+    for kind in ("activation", "attribution"):
+        for site, record in (("attn.0", refused), ("mlp.0", block_model)):
+            records.append(tmp_path / f"{site}.{kind}.json")
+            covariances.append(tmp_path / f"{site}.{kind}.npz")
+            arrays.write_json(records[-1], record(site, kind), {})
+            arrays.write_npz(covariances[-1], covariance(), {}, {"site": site, "kind": kind})
+    target = tmp_path / "partitions.parquet"
+    call = [sys.executable, SCRIPTS / "make_partitions.py", "--model", tmp_path / "model.json"]
+    call += ["--sbm", *records, "--covariance", *covariances, "--output", target]
+    call += ["--cfg", json.dumps({"partitions": SETTINGS, "seed": 1}), "--code", "abc"]
+    subprocess.run(call, check=True)
+    first = target.read_bytes()
+    subprocess.run(call, check=True)
+    assert target.read_bytes() == first
+    assert partitions.labels(partitions.load(target), "rois")["mlp.0"].tolist() == LEVELS[0]
+    assert tables.read_meta(target)["made_by"]["code"] == "abc"

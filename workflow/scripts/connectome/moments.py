@@ -1,0 +1,195 @@
+"""Streaming moments of one site: count, mean and centred products, one set per half of the data.
+
+Batches are merged with Chan's formula (Chan, Golub & LeVeque 1983) in float64 and in the order in
+which they come: adding raw sums of squares loses all digits where the mean is large (R-1).
+NumPy alone.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from connectome.errors import DataError
+
+KEYS = {"activation": ("document", "position"), "attribution": ("pair",)}
+UNITS = {"activation": "token positions", "attribution": "prompts"}
+HALVES = {
+    "activation": "documents, by a hash of their number",
+    "attribution": "pairs, by a hash of their number",
+}
+_NATIVE = {"mlp": "hidden", "attn": "values"}
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of d features over `count` samples; `m2` are sums of centred products."""
+
+    count: int
+    mean: np.ndarray  # (d,) float64
+    m2: np.ndarray  # (d, d) float64, symmetric
+    active: np.ndarray  # (d,) int64, samples with a value other than 0
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Variance (d,) over the samples (divided by count, 0 without samples)."""
+        return np.diagonal(self.m2) / max(self.count, 1)
+
+
+def column(site: str, kind: str) -> str:
+    """Column that holds the native features of a site: `mlp.0.hidden`, or `mlp.0` (attribution)."""
+    if kind == "attribution":
+        return site
+    return f"{site}.{_NATIVE[site.split('.')[0]]}"
+
+
+def samples(
+    batches: Iterable[tuple[np.ndarray, Mapping[str, np.ndarray]]],
+    site: str,
+    kind: str,
+    skip_start: bool,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows that count, as (values (n, d) float64, ids (n,): documents or pairs).
+
+    Start tokens (position 0) are left out with `skip_start`: massive activations there would own
+    the mean. Ids decide the half, so that no document lies in both.
+    Raises DataError naming site, feature and row at the first value that is not finite.
+    """
+    first = 0
+    for values, keys in batches:
+        ids = np.asarray(keys[KEYS[kind][0]])
+        rows = np.arange(first, first + len(values))
+        first += len(values)
+        if kind == "activation" and skip_start:
+            kept = np.asarray(keys["position"]) > 0
+            values, ids, rows = values[kept], ids[kept], rows[kept]
+        values_nd = values.astype(np.float64)
+        finite = np.isfinite(values_nd)
+        if not finite.all():
+            n, feature = np.argwhere(~finite)[0]
+            raise DataError(
+                f"{site}: feature {feature} is {values_nd[n, feature]} in row {rows[n]}"
+                f" ({KEYS[kind][0]} {ids[n]}) of the {kind}s; every value must be finite"
+            )
+        yield values_nd, ids
+
+
+def empty(width: int = 0) -> Moments:
+    """Moments of no sample at all."""
+    zeros = np.zeros(width)
+    return Moments(0, zeros, np.zeros((width, width)), np.zeros(width, dtype=np.int64))
+
+
+def of_rows(values: np.ndarray) -> Moments:
+    """Moments of rows (n, d) held in memory."""
+    count, width = values.shape
+    if count == 0:
+        return empty(width)
+    # The first row as origin makes a constant feature exactly constant, whatever its value.
+    centred = values - values[0]
+    offset = centred.mean(axis=0)
+    centred -= offset
+    return Moments(
+        count=count,
+        mean=values[0] + offset,
+        m2=centred.T @ centred,
+        active=np.count_nonzero(values, axis=0).astype(np.int64),
+    )
+
+
+def merge(left: Moments, right: Moments) -> Moments:
+    """Moments of both sets of samples together (Chan's formula)."""
+    if left.count == 0:
+        return right
+    if right.count == 0:
+        return left
+    count = left.count + right.count
+    delta = right.mean - left.mean
+    return Moments(
+        count=count,
+        mean=left.mean + delta * (right.count / count),
+        m2=left.m2 + right.m2 + np.outer(delta, delta) * (left.count * right.count / count),
+        active=left.active + right.active,
+    )
+
+
+def half_of(ids: np.ndarray) -> np.ndarray:
+    """Half (0 or 1) of each document or pair number: one bit of its hash (splitmix64).
+
+    Parity would not do: generated pairs alternate between the variants of their task.
+    """
+    mixed = (np.asarray(ids).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (mixed >> np.uint64(63)).astype(np.int64)
+
+
+def accumulate(
+    rows: Iterable[tuple[np.ndarray, np.ndarray]], origin: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and metadata of a covariance file from the stream of `samples`.
+
+    `origin` (site, kind, dictionary, skip_start) travels with the matrix (R-2). Arrays: count (2,),
+    mean (2, d), m2 (2, d, d), active (2, d). Too few samples are a refusal with its reason in the
+    metadata, never a silent zero. Memory d^2, not samples.
+    """
+    kind = origin["kind"]
+    halves = [empty(), empty()]
+    seen: set[int] = set()
+    for values, ids in rows:
+        seen.update(np.unique(ids).tolist())
+        of_ids = half_of(ids)
+        for half in (0, 1):
+            halves[half] = merge(halves[half], of_rows(values[of_ids == half]))
+    total = halves[0].count + halves[1].count
+    width = max(len(part.mean) for part in halves)
+    halves = [part if len(part.mean) else empty(width) for part in halves]
+    reason = None if total >= 2 else f"{total} {UNITS[kind]} recorded, at least 2 are needed"
+    meta = {
+        **origin,
+        "unit": UNITS[kind],
+        "samples": total,
+        "documents": len(seen) if kind == "activation" else total,
+        "halves": HALVES[kind],
+        "features": width,
+        "status": "refused" if reason else "ok",
+        "reason": reason,
+    }
+    return {
+        "count": np.array([part.count for part in halves], dtype=np.int64),
+        "mean": np.stack([part.mean for part in halves]),
+        "m2": np.stack([part.m2 for part in halves]),
+        "active": np.stack([part.active for part in halves]),
+    }, meta
+
+
+def of_halves(arrays: Mapping[str, np.ndarray]) -> tuple[Moments, Moments]:
+    """The two halves of a covariance file."""
+    first, second = (
+        Moments(int(arrays["count"][h]), *(arrays[key][h] for key in ("mean", "m2", "active")))
+        for h in (0, 1)
+    )
+    return first, second
+
+
+def full(arrays: Mapping[str, np.ndarray]) -> Moments:
+    """All samples of a covariance file: the exact merge of its halves."""
+    return merge(*of_halves(arrays))
+
+
+def covariance(moments: Moments) -> np.ndarray:
+    """Sample covariance (d, d), divided by count - 1 as `numpy.cov` does (zeros for one sample)."""
+    return moments.m2 / max(moments.count - 1, 1)
+
+
+def correlation(m2: np.ndarray) -> np.ndarray:
+    """Correlation (d, d) from centred products; rows of constant features are 0, never NaN."""
+    variance = np.diagonal(m2)
+    live = variance > 0
+    scale = np.zeros(len(m2))
+    scale[live] = 1 / np.sqrt(variance[live])
+    # scale_i * scale_j first: the product commutes, so the result is symmetric to the last bit
+    r = np.clip(m2 * np.outer(scale, scale), -1, 1)
+    np.fill_diagonal(r, live)
+    return r

@@ -1,0 +1,33 @@
+"""Partitions of all sites of a model: modules, heads, ROIs, controls and files made by hand."""
+
+from pathlib import Path
+
+from connectome import arrays, command, partitions, tables
+
+
+def main(args):
+    records = {}
+    for path in args.sbm:
+        record = arrays.read_json(path)
+        records[record["site"], record["kind"]] = record
+    covariances = {}
+    for path in args.covariance:
+        content, meta = arrays.read_npz(path)
+        covariances[meta["site"], meta["kind"]] = content
+    columns, meta = partitions.make(
+        arrays.read_json(args.model),
+        records,
+        covariances,
+        args.cfg["partitions"],
+        args.cfg["seed"],
+    )
+    tables.write_table(args.output, columns, args.stamp, meta)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--sbm", type=Path, nargs="+", required=True, metavar="RECORD")
+    parser.add_argument("--covariance", type=Path, nargs="+", required=True, metavar="ARRAYS")
+    parser.add_argument("--output", type=Path, required=True)
+    command.run(main, parser)
