@@ -144,6 +144,28 @@ def activation_parts(model):
     ]
 
 
+def covariance_samples(wildcards):
+    """Tables that hold the samples of a site: tokens for activations, prompts for attributions."""
+    if wildcards.kind == "attribution":
+        return f"<results>/{wildcards.model}/{wildcards.dictionary}/attributions.parquet"
+    return activation_parts(wildcards.model)
+
+
+def each_fitted_site(pattern):
+    """Input function: the files of `pattern` for all fitted sites of a model, both kinds."""
+
+    def files(wildcards):
+        return expand(
+            pattern,
+            model=wildcards.model,
+            dictionary=wildcards.dictionary,
+            kind=KINDS,
+            site=fitted_sites(wildcards.model),
+        )
+
+    return files
+
+
 wildcard_constraints:
     model=one_of(MODELS),
     dictionary=one_of(DICTIONARIES),

@@ -1,13 +1,6 @@
 # Requires: activations.parquet, attributions.parquet. Makes: the covariance of each fitted site.
 
 
-def covariance_samples(wildcards):
-    """Tables that hold the samples of a site: tokens for activations, prompts for attributions."""
-    if wildcards.kind == "attribution":
-        return f"<results>/{wildcards.model}/{wildcards.dictionary}/attributions.parquet"
-    return activation_parts(wildcards.model)
-
-
 rule compute_covariance:
     input:
         samples=covariance_samples,

@@ -1,21 +1,6 @@
 # Requires: covariance and the samples behind it, model.json. Makes: graph, block model, partitions.
 
 
-def each_fitted_site(pattern):
-    """Input function: the files of `pattern` for all fitted sites of a model, both kinds."""
-
-    def files(wildcards):
-        return expand(
-            pattern,
-            model=wildcards.model,
-            dictionary=wildcards.dictionary,
-            kind=KINDS,
-            site=fitted_sites(wildcards.model),
-        )
-
-    return files
-
-
 rule build_graph:
     input:
         covariance="<results>/{model}/{dictionary}/covariance/{site}.{kind}.npz",

@@ -5,6 +5,7 @@ are never loaded. What runs when the workflow is parsed needs the standard libra
 """
 
 import json
+import math
 import re
 import struct
 from collections.abc import Mapping
@@ -18,17 +19,24 @@ _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _SIDE_FILES = ("generation_config.json", "tokenizer.json", "tokenizer_config.json")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+_FORMATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # bytes of a number
 
 
 def config_of(directory: Path) -> dict[str, Any]:
     """config.json of a model directory. Raises ModelError where it is missing or damaged."""
-    path = Path(directory) / "config.json"
+    return _json_object(Path(directory) / "config.json")
+
+
+def _json_object(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path} is missing; a model directory needs it") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: not a readable JSON file ({error})") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: it holds no JSON object")
+    return content
 
 
 def layer_count(directory: Path) -> int:
@@ -44,8 +52,14 @@ def weight_files(directory: Path) -> list[Path]:
     """
     directory = Path(directory)
     if (directory / _INDEX).is_file():
-        index = json.loads((directory / _INDEX).read_text(encoding="utf-8"))
-        return [directory / name for name in sorted(set(index["weight_map"].values()))]
+        shards = _json_object(directory / _INDEX).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise ModelError(f"{directory / _INDEX}: it has no weight_map")
+        files = [directory / name for name in sorted(set(map(str, shards.values())))]
+        for path in files:
+            if not path.is_file():
+                raise ModelError(f"{path} is missing; {_INDEX} names it")
+        return files
     if (directory / _WEIGHTS).is_file():
         return [directory / _WEIGHTS]
     pickles = sorted(path.name for pattern in _PICKLES for path in directory.glob(pattern))
@@ -75,8 +89,13 @@ def check_header(directory: Path) -> None:
     adapter = architectures.adapter(config, directory)
     found: dict[str, tuple[int, ...]] = {}
     for path in weight_files(directory):
-        for name, entry in _header(path).items():
-            found[name.removeprefix(adapter.PREFIX)] = tuple(entry["shape"])
+        for stored, entry in _header(path).items():
+            name = stored.removeprefix(adapter.PREFIX)
+            if name in found:
+                raise ModelError(f"{path}: tensor {stored!r} is stored twice")
+            found[name] = tuple(entry["shape"])
+            if name in adapter.shapes(config):
+                _check_format(path, stored, entry)
     _check_shapes(Path(directory), adapter.shapes(config), found, adapter.BUFFERS)
 
 
@@ -89,15 +108,28 @@ def _header(path: Path) -> dict[str, Any]:
             if length > size:
                 raise ModelError(f"{path} is truncated: its header alone is {length} bytes")
             header = json.loads(file.read(length))
-    except (OSError, struct.error, ValueError) as error:
+        header.pop("__metadata__", None)
+        ends = [entry["data_offsets"][1] for entry in header.values() if entry["shape"] is not None]
+        needed = 8 + length + max(ends, default=0)
+    except (OSError, struct.error, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
-    header.pop("__metadata__", None)
-    needed = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
     if size != needed:
         raise ModelError(
             f"{path} is damaged: {size} bytes, but its header promises {needed}; fetch it again"
         )
     return header
+
+
+def _check_format(path: Path, name: str, entry: Mapping[str, Any]) -> None:
+    """Refuse numbers that are no plain floats (quantised weights need factors stored elsewhere)."""
+    if entry["dtype"] not in _FORMATS:
+        raise ModelError(
+            f"{path}: tensor {name!r} has number format {entry['dtype']}; handled: "
+            f"{', '.join(_FORMATS)}"
+        )
+    first, last = entry["data_offsets"]
+    if last - first != math.prod(entry["shape"]) * _FORMATS[entry["dtype"]]:
+        raise ModelError(f"{path} is damaged: tensor {name!r} has {last - first} bytes")
 
 
 def _check_shapes(
@@ -125,7 +157,8 @@ def _check_shapes(
 def read_tensors(directory: Path) -> dict[str, Any]:
     """All tensors that the architecture needs, float64, by the names of the adapter.
 
-    Raises ModelError as `check_header` does, and for a value that is not finite.
+    Raises ModelError as `check_header` does, for a value that is not finite, and for a stored
+    unembedding that differs from the embedding to which the config ties it.
     """
     # torch takes seconds to import, and the header checks run at every parse of the workflow
     import torch
@@ -139,8 +172,15 @@ def read_tensors(directory: Path) -> dict[str, Any]:
     for path in weight_files(directory):
         for stored, tensor in load_file(path).items():
             name = stored.removeprefix(adapter.PREFIX)
-            if name in expected:
+            if name in expected or name == adapter.TIED[1]:
                 if not torch.isfinite(tensor).all():
                     raise ModelError(f"{path}: tensor {stored!r} has NaN or infinite values")
                 tensors[name] = tensor.double()
+    embedding, unembedding = adapter.TIED
+    if unembedding not in expected and unembedding in tensors:
+        if not torch.equal(tensors.pop(unembedding), tensors[embedding]):
+            raise ModelError(
+                f"{directory}: config.json ties {unembedding!r} to {embedding!r}, but the weights "
+                "hold two different ones"
+            )
     return tensors

@@ -232,6 +232,8 @@ def _partition_faults(config: Config) -> Iterator[str]:
         ("circuits.methods", circuits["methods"], METHODS),
         ("evaluation.partitions", evaluation["partitions"], circuits["partitions"]),
         ("evaluation.methods", evaluation["methods"], circuits["methods"]),
+        ("report.circuits", config["report"]["circuits"], evaluation["partitions"]),
+        ("report.method", [config["report"]["method"]], evaluation["methods"]),
     ):
         for name in names:
             if name not in allowed:

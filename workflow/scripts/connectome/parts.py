@@ -6,6 +6,7 @@ v + 1 (all nodes but `input`). An edge mask is bool (readers, writers). NumPy al
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ _MARKS = {UNGROUPED: "ungrouped", DEAD: "dead"}
 
 @dataclass(frozen=True)
 class PartGraph:
-    """Parts of every site of a model and the graph between them (C-2: later modules read earlier)."""
+    """Parts of every site of a model; parts of later modules read those of earlier ones (C-2)."""
 
     sites: tuple[str, ...]  # in the order in which they write
     names: tuple[str, ...]  # of all nodes
@@ -182,7 +183,10 @@ def top_edges(graph: PartGraph, scores: Array, size: int, ranking: str, fill: bo
 
 
 def top_nodes(graph: PartGraph, scores: Array, size: int, ranking: str) -> Array:
-    """Writers kept, bool (U,): `input` and the `size` others of largest score (U,); ties by name."""
+    """Writers kept, bool (U,): `input` and the `size` others of largest score; ties by name.
+
+    scores (U,), the input's among them.
+    """
     keep = np.zeros(graph.writers, dtype=bool)
     keep[0] = True
     by_name = np.argsort(graph.names[1:-1]) + 1
@@ -215,29 +219,45 @@ def sizes(graph: PartGraph, mask: Array) -> dict[str, float]:
 
 
 def random_circuit(graph: PartGraph, scores: Array, size: int, seed: Sequence[int]) -> Array:
-    """A random circuit of about `size` edges after pruning (C-33).
+    """A random circuit of `size` edges after pruning (C-33), bool (readers, writers).
 
-    Even seeds (last number): a union of random walks from `input` to `logits`, each step to a
-    reader drawn evenly; odd ones: the scores permuted within (source site, target site), selected
-    and pruned like any circuit.
+    Even seeds (last number): a union of random walks from `input` to `logits` of exactly that size;
+    odd ones: the scores permuted within (source site, target site), selected and pruned like any
+    circuit.
     """
     rng = np.random.default_rng(list(seed))
+    size = min(size, graph.edge_count)
     if seed[-1] % 2:
         return top_edges(graph, _permuted(graph, scores, rng), size, "absolute", True).mask
+    while True:
+        mask = _union_of_walks(graph, size, rng)
+        if mask.sum() == size:
+            return mask
+
+
+def _union_of_walks(graph: PartGraph, size: int, rng: np.random.Generator) -> Array:
+    """Walks added while they fit; the last places go to single edges between nodes on the walks.
+
+    Now and then no such edge is left and the union stays too small: then it is drawn again.
+    """
     mask = np.zeros_like(graph.exists)
     misses = 0
-    while mask.sum() < size and misses < 50:
+    while misses < 20 and mask.sum() < size:
         longer = mask.copy()
         node = 0
         while node < graph.writers:
-            readers = np.flatnonzero(graph.exists[:, node])
-            reader = int(rng.choice(readers))
+            reader = int(rng.choice(np.flatnonzero(graph.exists[:, node])))
             longer[reader, node] = True
             node = reader + 1
-        if longer.sum() <= size or not mask.any():
+        if mask.sum() < longer.sum() <= size:
             mask = longer
         else:
             misses += 1
+    reached = np.append(kept_writers(mask), True)
+    reached[0] = True
+    reader, writer = np.nonzero(graph.exists & ~mask & reached[None, :-1] & reached[1:, None])
+    chosen = rng.permutation(len(reader))[: size - mask.sum()]
+    mask[reader[chosen], writer[chosen]] = True
     return mask
 
 
@@ -280,22 +300,27 @@ def write_exchange(path: Path, graph: PartGraph, scores: Array) -> None:
 def read_exchange(path: Path, graph: PartGraph) -> tuple[Array, int]:
     """Scores (readers, writers) of an exchange file, and how many edges it left out.
 
-    Slots of a head (`a0.h1<q>`) are added to its one input. Raises DataError for unknown names.
+    Slots of a head (`a0.h1<q>`) are added to its one input. Raises DataError listing the first
+    five edges that do not exist or have no finite score.
     """
     record = json.loads(path.read_text(encoding="utf-8"))
+    edges = record.get("edges") if isinstance(record, dict) else None
+    if not isinstance(edges, dict):
+        raise DataError(f"{path}: there are no edges in it")
     total = np.zeros((graph.writers, graph.writers))
     seen = np.zeros_like(graph.exists)
     known = {name: node for node, name in enumerate(graph.names)}
-    unknown = []
-    for name, value in record["edges"].items():
+    wrong = []
+    for name, value in edges.items():
         source, _, target = name.partition("->")
-        target = re.sub(r"<[qkv]>$", "", target)
-        if source not in known or target not in known:
-            unknown.append(name)
+        place = known.get(re.sub(r"<[qkv]>$", "", target), 0) - 1, known.get(source, graph.writers)
+        score = value.get("score") if isinstance(value, dict) else value
+        exists = place[0] >= 0 and place[1] < graph.writers and graph.exists[place]
+        if not exists or not isinstance(score, (int, float)) or not math.isfinite(score):
+            wrong.append(name)
             continue
-        place = known[target] - 1, known[source]
-        total[place] += value["score"] if isinstance(value, dict) else value
+        total[place] += score
         seen[place] = True
-    if unknown:
-        raise DataError(f"{path}: unknown edges: {', '.join(unknown[:5])}")
+    if wrong:
+        raise DataError(f"{path}: unknown edges, or scores that are no numbers: {', '.join(wrong[:5])}")
     return total, int((graph.exists & ~seen).sum())

@@ -7,6 +7,8 @@ from connectome.architectures import Dimensions, Raw, RawAttention, RawMlp, RawN
 
 PREFIX = "transformer."
 BUFFERS = r"\.attn\.(masked_)?bias$|^lm_head\.weight$"
+TIED = ("wte.weight", "lm_head.weight")
+SQUARE = True  # the heads' widths add up to the model's
 HANDLED = {
     "activation_function": ("gelu_new", "gelu_pytorch_tanh", "gelu", "relu", "silu"),
     "scale_attn_weights": (True,),

@@ -7,12 +7,13 @@ from connectome.architectures import Dimensions, Raw, RawAttention, RawMlp, RawN
 
 PREFIX = "model."
 BUFFERS = r"rotary_emb\.inv_freq$|^lm_head\.weight$"
+TIED = ("embed_tokens.weight", "lm_head.weight")
+SQUARE = False
 HANDLED = {
     "hidden_act": ("silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu"),
     "rope_parameters.rope_type": ("default",),
     "rope_scaling.rope_type": ("default",),
     "rope_scaling.type": ("default",),
-    "sliding_window": (None,),
     "pretraining_tp": (1,),
 }
 

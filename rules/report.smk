@@ -1,0 +1,43 @@
+# Requires: tables, figures and the page's fragments. Makes: report.html.
+
+
+def page_fragments(wildcards):
+    """Templates, style sheet and script of the page."""
+    folder = HOME / "workflow" / "report"
+    return [str(path) for path in sorted(folder.rglob("*.*")) if path.is_file()]
+
+
+def page_slice(wildcards):
+    """`cfg` of build_report: what the page is expected to show."""
+    return canonical(PLAN)
+
+
+rule report:
+    input:
+        "<results>/report.html",
+
+
+rule build_report:
+    input:
+        page_fragments,
+        [f"<results>/{path}" for path in page.inputs(PLAN)],
+    output:
+        "<results>/report.html",
+    log:
+        "<logs>/build_report.log",
+    benchmark:
+        "<benchmarks>/build_report.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=page_slice,
+        code=code_of("build_report"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/build_report.py --output {output:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -1,0 +1,389 @@
+"""A results folder made of random numbers: for tests of tables, figures and page alone.
+
+Nothing here was measured on a model. The folder has the formats of the stages above the tables,
+and what makes their readers stumble: tokens that look like markup, a task the model cannot do,
+sites without ROIs, metrics that are not defined, a model that was not trained here.
+Run it to look at a page: `python tests/synthetic_results.py FOLDER`.
+"""
+
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
+
+from connectome import arrays, moments, tables
+
+NASTY = [
+    "</script><!--<script>",
+    '"><img src=x onerror=1>',
+    "=1+1",
+    "\u202eabc",
+    "\x00",
+    "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
+    "&lt;b&gt; &amp; ' $x_1$ \\frac",
+    "a" * 5000,
+]
+STAMP = {"cfg": "{}", "code": "synthetic"}
+DICTIONARY = "neurons"
+LAYERS, HEADS, HEAD_WIDTH, HIDDEN = 3, 4, 4, 40
+SITES = [f"{kind}.{layer}" for layer in range(LAYERS) for kind in ("attn", "mlp")]
+TASKS = ["induction", "ioi", "sva_pp", "pronoun", "binding"]
+CANNOT = "binding"
+REFUSED = ("attn.0", "attribution")
+ONE_BLOCK = ("attn.1", "activation")
+PARTITIONS = ["heads", "modules", "rois", "rois_attribution", "kmeans"]
+LABELLED = ["modules", "heads", "rois", "rois_attribution", "kmeans"]
+METHODS = ["eap", "eap-ig-inputs"]
+STEPS = (0, 200, 400, 800, 1600, 2800)
+
+
+def plan(models: tuple[str, ...] = ("demo", "other"), **report: Any) -> dict[str, Any]:
+    """What the rules hand to the page about this folder: models, tasks, sites, settings."""
+    return {
+        "models": {
+            name: {"trained": name == "demo", "tasks": TASKS, "sites": SITES} for name in models
+        },
+        "dictionaries": [DICTIONARY],
+        "report": {
+            "name": "synthetic test data, no model behind it",
+            "circuits": ["heads", "rois_attribution"],
+            "method": "eap-ig-inputs",
+            "faithfulness": 0.85,
+            **report,
+        },
+    }
+
+
+def write(root: Path, seed: int = 1, models: tuple[str, ...] = ("demo", "other")) -> None:
+    """Write the folder; the same seed gives the same bytes."""
+    for index, model in enumerate(models):
+        rng = np.random.default_rng([seed, index])
+        _write_model(root / model, model, rng)
+        groups = {}
+        for site in SITES:
+            for kind in ("activation", "attribution"):
+                groups[site, kind] = _write_site(root / model / DICTIONARY, site, kind, rng)
+        labels = _write_partitions(root / model / DICTIONARY, groups, rng)
+        for task in TASKS:
+            _write_circuit(root / model / DICTIONARY, task, labels, rng)
+
+
+def width(site: str) -> int:
+    """Number of native features of a site."""
+    return HEADS * HEAD_WIDTH if site.startswith("attn") else HIDDEN
+
+
+def _write_model(folder: Path, model: str, rng: np.random.Generator) -> None:
+    trained = model == "demo"
+    record = {
+        "name": model, "source": "trained" if trained else "path", "directory": "model",
+        "revision": None, "files": {"model.safetensors": "0" * 64}, "architecture": "gpt2",
+        "layers": LAYERS, "heads": HEADS, "head_width": HEAD_WIDTH, "width": HEADS * HEAD_WIDTH,
+        "hidden": HIDDEN, "vocabulary": 1200, "context": 64, "parameters": 231424, "start_token": 0,
+    }  # fmt: skip
+    arrays.write_json(folder / "model.json", record, STAMP)
+    if trained:
+        rows = [(step, "loss", "", 7.0 * np.exp(-step / 500) + 1.1) for step in STEPS]
+        for task in TASKS:
+            top = 0.5 if task == CANNOT else 0.99
+            rows += [
+                (step, "accuracy", task, 0.5 + (top - 0.5) * (1 - np.exp(-step / 600)))
+                for step in STEPS
+            ]
+        rows.append((400, "accuracy", "ioi", float("nan")))
+        names = ("step", "quantity", "task", "value")
+        tables.write_table(
+            folder / "training.parquet",
+            dict(zip(names, zip(*rows, strict=True), strict=True)),
+            STAMP,
+        )
+    for task in TASKS:
+        _write_task(folder / "tasks", task, rng)
+
+
+def _interval(value: float, half: float, top: float = np.inf) -> dict[str, float]:
+    return {"value": value, "lo": value - half, "hi": min(value + half, top)}
+
+
+def _write_task(folder: Path, task: str, rng: np.random.Generator) -> None:
+    able = task != CANNOT
+    splits = {}
+    for split, pairs in (("discovery", 100), ("heldout", 200)):
+        accuracy = float(rng.uniform(0.96, 0.995)) if able else 0.51
+        gap = float(rng.uniform(4, 12)) if able else 0.02
+        splits[split] = {
+            "pairs": pairs,
+            "distinct": pairs - 20,
+            "accuracy_clean": _interval(accuracy, 0.02 if able else 0.07, 1.0),
+            "accuracy_corrupted": _interval(accuracy - 0.01, 0.02 if able else 0.07, 1.0),
+            "metric_clean": _interval(gap / 2, 0.5),
+            "metric_corrupted": _interval(-gap / 2, 0.5),
+            "gap": _interval(gap, 0.6),
+        }
+    reason = None if able else "accuracy .51 [.44, .58] is not above chance .50 on clean prompts"
+    record = {
+        "task": task, "chance": 0.5, "competent": able, "reason": reason, "splits": splits,
+    }  # fmt: skip
+    arrays.write_json(folder / f"{task}.competence.json", record, STAMP)
+    count = 12
+    rows: dict[str, list[Any]] = {
+        "pair": list(range(count)),
+        "split": ["heldout" if i % 2 else "discovery" for i in range(count)],
+        "clean": [f"When Mary and {NASTY[i % len(NASTY)]} went" for i in range(count)],
+        "corrupted": [f"When Anna and {NASTY[i % len(NASTY)]} went" for i in range(count)],
+        "clean_ids": [[0, 1, 2]] * count,
+        "corrupted_ids": [[0, 3, 2]] * count,
+        "answers": [[5]] * count,
+        "wrong": [[6]] * count,
+        "answer_text": [json.dumps([NASTY[i % len(NASTY)]]) for i in range(count)],
+        "wrong_text": [json.dumps([" Anna"]) for _ in range(count)],
+        "template": ["0"] * count,
+    }
+    tables.write_table(folder / f"{task}.parquet", rows, STAMP)
+
+
+def _write_site(folder: Path, site: str, kind: str, rng: np.random.Generator) -> np.ndarray:
+    """Covariance and block model of a site; returns its labels (features,)."""
+    d = width(site)
+    refused = (site, kind) == REFUSED
+    blocks = 1 if (site, kind) == ONE_BLOCK else (3 if d < 30 else 6)
+    labels = np.sort(rng.integers(0, blocks, d))
+    labels = np.unique(labels, return_inverse=True)[1]
+    labels = rng.permutation(labels).astype(np.int32)
+    samples = 400
+    hidden = rng.standard_normal((samples, blocks))
+    values = 0.8 * hidden[:, labels] * rng.choice([-1, 1], d) + rng.standard_normal((samples, d))
+    values[:, -1] = 0.0
+    labels[-1] = -2
+    labels[-2] = -1
+    ids = np.arange(samples) // 4
+    parts = [moments.of_rows(values[ids % 2 == half]) for half in (0, 1)]
+    content = {
+        key: np.stack([np.asarray(getattr(part, key)) for part in parts])
+        for key in ("count", "mean", "m2", "active")
+    }
+    meta: dict[str, Any] = {
+        "site": site, "kind": kind, "dictionary": DICTIONARY, "unit": moments.UNITS[kind],
+        "samples": samples, "documents": 100, "halves": moments.HALVES[kind], "features": d,
+        "status": "ok", "reason": None,
+    }  # fmt: skip
+    arrays.write_npz(folder / "covariance" / f"{site}.{kind}.npz", content, STAMP, meta)
+    reason = "no pair of features correlates above the threshold |r| = 0.9100" if refused else None
+    graph_meta = {**meta, "status": "refused" if refused else "ok", "reason": reason}
+    graph_meta |= {"live": d - 1, "dead": {"constant": 1}, "k": 5, "draws": 3, "isolated": 1}
+    graph = {"threshold": np.array([0.05, 0.07, 0.07]), "dead": labels == -2}
+    arrays.write_npz(folder / "graph" / f"{site}.{kind}.npz", graph, STAMP, graph_meta)
+    record = _block_model(graph_meta, labels, blocks, rng)
+    arrays.write_json(folder / "sbm" / f"{site}.{kind}.json", record, STAMP)
+    return np.where(labels >= 0, -1, labels) if refused else labels
+
+
+def _block_model(
+    meta: dict[str, Any], labels: np.ndarray, blocks: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    kept = ("site", "kind", "features", "live", "dead", "status", "reason")
+    record = {key: meta[key] for key in kept}
+    record |= {"settings": {"seeds": 5, "seed": 1}, "grouped": 0, "edges": 0, "levels": []}
+    record["blocks"] = []
+    if meta["status"] == "refused":
+        return record
+    levels = [labels] if blocks == 1 else [labels, np.where(labels > 0, labels % 2, labels)]
+    if blocks > 1:
+        levels.append(np.minimum(labels, 0))
+    several = blocks > 1
+    length = 900.0 + 40 * blocks
+    return record | {
+        "grouped": int((labels >= 0).sum()),
+        "edges": 160,
+        "levels": [level.tolist() for level in levels],
+        "blocks": [int(level.max()) + 1 for level in levels],
+        "description_length": length,
+        "description_length_one_block": length + (300.0 if several else 0.0),
+        "description_length_uncorrected": length + 25.0,
+        "restarts": [],
+        "seed_ami": float(rng.uniform(0.85, 0.98)) if several else None,
+        "stability": [
+            float(x) if y >= 0 else None
+            for x, y in zip(rng.random(len(labels)), labels, strict=True)
+        ],
+        "half_ami": float(rng.uniform(0.6, 0.8)) if several else None,
+        "half_ami_null": 0.01 if several else None,
+        "half_blocks": [blocks, blocks],
+        "half_shared": int((labels >= 0).sum()),
+        "null": {"permuted": [1, 1, 1], "entries": [1, 1, 1], "rolled": [1, 1, 2]},
+        "null_pass": meta["site"] != "mlp.2",
+    }
+
+
+def _write_partitions(
+    folder: Path, groups: dict[tuple[str, str], np.ndarray], rng: np.random.Generator
+) -> dict[str, dict[str, np.ndarray]]:
+    """One file for all sites; returns {site: {partition: labels}}."""
+    labels = {}
+    for site in SITES:
+        d = width(site)
+        rois = groups[site, "activation"]
+        labels[site] = {
+            "modules": np.zeros(d, np.int32),
+            "heads": np.arange(d) // HEAD_WIDTH if site.startswith("attn") else np.zeros(d, int),
+            "rois": rois,
+            "rois_attribution": groups[site, "attribution"],
+            "kmeans": np.where(rois >= 0, rng.integers(0, max(rois.max() + 1, 1), d), rois),
+        }
+    columns: dict[str, Any] = {
+        "site": [site for site in SITES for _ in range(width(site))],
+        "feature": pa.array([i for site in SITES for i in range(width(site))], pa.int32()),
+    }
+    for name in LABELLED:
+        joined = np.concatenate([labels[site][name] for site in SITES])
+        columns[name] = pa.array(joined.astype(np.int32))
+    for name in ("stability", "stability_attribution"):
+        values = rng.random(len(columns["site"])).astype(np.float32)
+        columns[name] = pa.array(
+            [None if i % 7 == 0 else v for i, v in enumerate(values)], pa.float32()
+        )
+    tables.write_table(folder / "partitions.parquet", columns, STAMP)
+    return labels
+
+
+def nodes_of(
+    partition: str, labels: dict[str, dict[str, np.ndarray]]
+) -> list[tuple[str, str, int]]:
+    """(name, site, features) of the nodes of a part graph, in the order of the forward pass."""
+    nodes = [("input", "embed", 1)]
+    for site in SITES:
+        letter, layer = site[0], site.split(".")[1]
+        of_site = labels[site][partition]
+        for part in sorted({int(x) for x in of_site}, key=lambda x: (x < 0, abs(x))):
+            whole = partition == "modules" or (partition == "heads" and letter == "m")
+            name = f"{letter}{layer}"
+            if part < 0:
+                name += {-1: ".ungrouped", -2: ".dead"}[part]
+            elif not whole:
+                name += f".h{part}" if partition == "heads" else f".r{part}"
+            nodes.append((name, site, int((of_site == part).sum())))
+    return [*nodes, ("logits", "logits", 0)]
+
+
+def edges_of(nodes: list[tuple[str, str, int]]) -> Iterator[tuple[int, int]]:
+    """Index pairs (source, target) of all edges: earlier sites to later ones."""
+    order = ["embed", *SITES, "logits"]
+    for i, j in itertools.combinations(range(len(nodes)), 2):
+        if order.index(nodes[i][1]) < order.index(nodes[j][1]):
+            yield i, j
+
+
+def _write_circuit(
+    folder: Path, task: str, labels: dict[str, dict[str, np.ndarray]], rng: np.random.Generator
+) -> None:
+    node_rows, edge_rows, evaluation = [], [], []
+    for partition in PARTITIONS:
+        nodes = nodes_of(partition, labels)
+        edges = list(edges_of(nodes))
+        truth = rng.standard_normal(len(edges)) * np.exp(1.3 * rng.standard_normal(len(edges))) / 50
+        methods = METHODS + (["exact"] if partition in ("heads", "modules") else [])
+        for method in methods:
+            score = truth * (1 + 0.1 * rng.standard_normal(len(edges)))
+            of_node = np.zeros(len(nodes))
+            np.add.at(of_node, [i for i, _ in edges], score)
+            node_rows += [
+                {
+                    "partition": partition, "method": method, "ablation": "counterfactual",
+                    "node": name, "site": site, "kind": _kind(name), "features": features,
+                    "score": float(of_node[k]), "se": abs(float(of_node[k])) / 10,
+                    "mean_abs": abs(float(of_node[k])), "sign_share": 0.9, "n": 100,
+                }
+                for k, (name, site, features) in enumerate(nodes[:-1])
+            ]  # fmt: skip
+            edge_rows += [
+                {
+                    "partition": partition, "method": method, "ablation": "counterfactual",
+                    "src": nodes[i][0], "dst": nodes[j][0], "src_site": nodes[i][1],
+                    "dst_site": nodes[j][1], "n_src": nodes[i][2], "n_dst": nodes[j][2],
+                    "score": float(s), "se": abs(float(s)) / 10, "mean_abs": abs(float(s)),
+                    "sign_share": 0.9, "n": 100,
+                }
+                for (i, j), s in zip(edges, score, strict=True)
+            ]  # fmt: skip
+            evaluation += _evaluate(task, partition, method, nodes, score)
+    for name, rows in (("nodes", node_rows), ("edges", edge_rows)):
+        path = folder / "circuits" / f"{task}.{name}.parquet"
+        tables.write_table(path, pa.Table.from_pylist(rows), STAMP)
+    path = folder / "evaluation" / f"{task}.parquet"
+    tables.write_table(path, pa.Table.from_pylist(evaluation), STAMP)
+
+
+def _kind(name: str) -> str:
+    return "input" if name == "input" else ("head" if ".h" in name else "part")
+
+
+def pruned(kept: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:
+    """Edges on some path from node 0 to node `last`, by plain search."""
+    down, up = {0}, {last}
+    for i, j in sorted(kept):
+        if i in down:
+            down.add(j)
+    for i, j in sorted(kept, key=lambda edge: -edge[1]):
+        if j in up:
+            up.add(i)
+    return [(i, j) for i, j in kept if i in down and j in up]
+
+
+def _evaluate(
+    task: str,
+    partition: str,
+    method: str,
+    nodes: list[tuple[str, str, int]],
+    score: np.ndarray,
+) -> Iterator[dict[str, Any]]:
+    """Rows of the evaluation of one partition and method; faithfulness is made up."""
+    edges = list(edges_of(nodes))
+    order = sorted(range(len(edges)), key=lambda e: -abs(score[e]))
+    total = float(np.abs(score).sum())
+    able = task != CANNOT
+    sizes = [n for n in (2, 5, 10, 20, 50, 100, 200, 500) if n < len(edges)] + [len(edges)]
+    for intervention, size in itertools.product(("edge", "node"), sizes):
+        kept = pruned([edges[e] for e in order[:size]], len(nodes) - 1)
+        members = {i for edge in kept for i in edge}
+        features = sum(nodes[i][2] for i in members)
+        share = float(np.abs(score[order[:size]]).sum()) / total
+        f = share if size < len(edges) else 1.0
+        f = f * (1.0 if kept else 0.0) if able else f * 40 - 11
+        base = {
+            "partition": partition, "method": method, "ablation": "counterfactual",
+            "intervention": intervention, "ranking": "absolute", "requested": size,
+            "selected": size, "edges": len(kept), "nodes": len(members), "features": features,
+            "weighted": len(kept) / len(edges), "k": size / len(edges), "m_model": 8.0,
+            "m_empty": -4.0, "pairs": 200, "distinct": 180, "excluded": 3, "seed": 1,
+        }  # fmt: skip
+        for mode, value in (("circuit", f), ("complement", 1 - f)):
+            row = base | _spread_of(value)
+            if size in (20, 100):
+                row |= {"null_lo": 0.0, "null_hi": 0.3, "null_median": 0.1, "p": 1 / 21}
+                row |= {"draws": 20}
+            if size == 50 and partition == "kmeans":
+                row |= {key: None for key in ("f_ratio", "f_lo", "f_hi", "f_median")}
+            yield row | {"mode": mode, "m_circuit": 12 * value - 4}
+        if size in (20, 100) and method == "eap-ig-inputs" and intervention == "edge":
+            yield base | _spread_of(0.1) | {"mode": "random", "m_circuit": -3.0, "draws": 20} | {
+                "null_lo": 0.0, "null_hi": 0.3, "null_median": 0.1, "method": "random",
+            }  # fmt: skip
+
+
+def _spread_of(value: float) -> dict[str, Any]:
+    return {
+        "f_ratio": value, "f_lo": value - 0.04, "f_hi": value + 0.03, "f_median": value,
+        "f_q25": value - 0.1, "f_q75": value + 0.1, "null_lo": None, "null_hi": None,
+        "null_median": None, "p": None, "kl": 0.1, "accuracy": 0.9, "draws": 0,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

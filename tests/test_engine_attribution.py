@@ -1,0 +1,374 @@
+"""Attribution against autograd on plain formulas, its identities, and exact ablation."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import slow_engine
+import tiny_models
+import torch
+from connectome import ablation, attribution, metrics, parts, prompts, transformer
+from connectome.errors import ConfigError
+from slow_engine import slow_model
+from tiny_models import each_family, tiny
+
+METHODS = ("eap", "eap-ig-inputs", "path", "clean-corrupted")
+each_kind = pytest.mark.parametrize("kind", ["modules", "heads", "rois"])
+METRIC = "logit_difference"
+
+
+def pairs(n: int, pad_left: bool = False, **options):
+    return prompts.of_lists(*tiny_models.prompt_lists(n, **options), pad_left)
+
+
+def attribute(model, chosen, graphs, methods=METHODS, metric=METRIC, **options):
+    return attribution.attribute(
+        model, chosen, graphs, methods, metric, nodes_only=["features"], **options
+    )
+
+
+def slow_gradients(slow, graph, ids, right, wrong):
+    """Per node, by autograd: G at what it writes, and g_v at what it reads through it alone.
+
+    Every reader gets an input of its own, so that the metric's gradient there is g_v; what a node
+    writes is seen by all readers after it, so that its gradient is G_u.
+    """
+    place = slow_engine.order(graph)
+    writes, reads = [slow.embed(ids).requires_grad_()], []
+    for node in range(1, len(graph.names)):
+        site = graph.site_of[node]
+        x = torch.zeros_like(writes[0])
+        for before in graph.sites:
+            if place[before] < place[site]:
+                x = x + slow.constant(before)
+        for u in range(node):
+            if place[graph.site_of[u]] < place[site]:
+                x = x + writes[u]
+        reads.append(x + torch.zeros_like(x))
+        reads[-1].retain_grad()
+        if site == "logits":
+            slow_engine.logit_difference(slow.logits(reads[-1])[-1], right, wrong).backward()
+        else:
+            writes.append(slow.part(site, slow_engine.members(graph, node)[1], reads[-1]))
+            writes[-1].retain_grad()
+    zero = torch.zeros_like(writes[0])
+    grads = [[zero if x.grad is None else x.grad for x in xs] for xs in (writes, reads)]
+    return [w.detach() for w in writes], *grads
+
+
+@each_family
+@each_kind
+def test_eap_scores_equal_autograd_part_by_part(family, kind):
+    """T-6, T-7, T-21: every g_v and G_u, every edge and node, and their sum."""
+    _, model = tiny(family)
+    slow, graph = slow_model(family), tiny_models.part_graphs(model)[kind]
+    lists = tiny_models.prompt_lists(3)
+    chosen = prompts.of_lists(*lists, pad_left=True)
+    found = attribute(model, chosen, {kind: graph}, ["eap"])[kind, "eap"]
+    for row in range(3):
+        clean, corrupted, right, wrong = (column[row] for column in lists)
+        written, G, g = slow_gradients(slow, graph, clean, right, wrong)
+        ablated = slow_engine.contributions(slow, graph, corrupted)
+        for u in range(graph.writers):
+            delta = written[u] - ablated[u]
+            assert found.nodes[row, u] == pytest.approx(float((delta * G[u]).sum()), abs=1e-10)
+            for v in np.flatnonzero(graph.exists[:, u]):
+                expected = float((delta * g[v]).sum())
+                assert found.edges[row, v, u] == pytest.approx(expected, abs=1e-10)
+    assert not found.edges[:, ~graph.exists].any()
+    np.testing.assert_allclose(found.edges.sum(1), found.nodes, atol=1e-10)
+
+
+@each_family
+@pytest.mark.parametrize("metric", [METRIC, "probability_difference"])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind_of_ablation", ["counterfactual", "mean", "zero"])
+def test_out_edges_sum_to_the_node_score(family, metric, method, kind_of_ablation):
+    """T-6 for every method, metric and ablation, prompt by prompt."""
+    _, model = tiny(family)
+    graphs = tiny_models.part_graphs(model)
+    found = attribute(model, pairs(3), graphs, [method], metric, ablation=kind_of_ablation)
+    for kind in ("modules", "heads", "rois"):
+        scores = found[kind, method]
+        np.testing.assert_allclose(scores.edges.sum(1), scores.nodes, atol=1e-10)
+
+
+@each_family
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_of_coarse_parts_are_sums_of_their_members(family, method):
+    """T-26, C-14: nodes of features, edges of a labelling merged at random."""
+    _, model = tiny(family)
+    graphs = tiny_models.part_graphs(model)
+    fine = graphs["rois"]
+    merged = {
+        site: np.maximum(nodes - fine.bounds[site][0], 1) - 1 for site, nodes in fine.members.items()
+    }
+    graphs["merged"] = coarse = parts.labelled(merged, model.sites)
+    found = attribute(model, pairs(3), graphs, [method])
+    for kind, graph in graphs.items():
+        nodes = np.zeros((3, graph.writers))
+        nodes[:, 0] = found["features", method].nodes[:, 0]
+        for site, of_features in graph.members.items():
+            one = found["features", method].nodes[:, graphs["features"].members[site]]
+            np.add.at(nodes, (slice(None), of_features), one)
+        np.testing.assert_allclose(found[kind, method].nodes, nodes, atol=1e-10)
+    into = np.zeros(fine.writers + 1, dtype=int)
+    for site in model.sites:
+        into[fine.members[site]] = coarse.members[site]
+    into[-1] = coarse.writers
+    edges = np.zeros((3, coarse.writers, coarse.writers))
+    v, u = fine.edges
+    np.add.at(edges, (slice(None), into[v + 1] - 1, into[u]), found["rois", method].edges[:, v, u])
+    np.testing.assert_allclose(found["merged", method].edges, edges, atol=1e-10)
+
+
+@each_family
+def test_relabelled_parts_have_permuted_scores(family):
+    """T-25."""
+    _, model = tiny(family)
+    chosen, rng = pairs(3), np.random.default_rng(0)
+    labels = {site: rng.integers(0, 3, model.features(site)) for site in model.sites}
+    turned = {site: (of_features + 1) % 3 for site, of_features in labels.items()}
+    graphs = {"a": parts.labelled(labels, model.sites), "b": parts.labelled(turned, model.sites)}
+    found = attribute(model, chosen, graphs)
+    into = np.arange(graphs["a"].writers + 1)
+    for site in model.sites:
+        into[graphs["a"].members[site]] = graphs["b"].members[site]
+    for method in METHODS:
+        a, b = found["a", method], found["b", method]
+        np.testing.assert_allclose(b.nodes[:, into[:-1]], a.nodes, atol=1e-10)
+        back = b.edges[:, into[1:] - 1][:, :, into[:-1]]
+        np.testing.assert_allclose(back, a.edges, atol=1e-10)
+
+
+@each_family
+def test_batches_order_copies_and_padding_change_no_score(family):
+    """T-12, T-13."""
+    _, model = tiny(family)
+    graphs = tiny_models.part_graphs(model)
+    lists = tiny_models.prompt_lists(7)
+    expected = attribute(model, prompts.of_lists(*lists), graphs)
+
+    def same(chosen, order, **options):
+        found = attribute(model, chosen, graphs, **options)
+        for key, scores in expected.items():
+            np.testing.assert_allclose(found[key].nodes, scores.nodes[order], atol=1e-10)
+            if scores.edges is not None:
+                np.testing.assert_allclose(found[key].edges, scores.edges[order], atol=1e-10)
+
+    for size in (1, 3):
+        same(prompts.of_lists(*lists), np.arange(7), batch_pairs=size)
+    same(prompts.of_lists(*lists, pad_left=True), np.arange(7))
+    order = np.random.default_rng(0).permutation(7)
+    shuffled = [[column[i] for i in order] for column in lists]
+    same(prompts.of_lists(*shuffled, pad_left=True), order, batch_pairs=3)
+    same(prompts.of_lists(*([*column, *column] for column in lists)), np.tile(np.arange(7), 2))
+    longest = [[*column[:1], *column] for column in lists]
+    longest[0][0] = longest[1][0] = list(range(12))  # five places of padding more
+    same(prompts.of_lists(*longest, pad_left=True).rows(slice(1, 8)), np.arange(7))
+
+
+@each_family
+@each_kind
+@pytest.mark.parametrize("kind_of_ablation", ["counterfactual", "zero"])
+def test_exact_scores_equal_the_definition(family, kind, kind_of_ablation):
+    """m(N) - m(N with x_v replaced by x_v - Delta_u), and the same for a part everywhere."""
+    _, model = tiny(family)
+    slow, graph = slow_model(family), tiny_models.part_graphs(model)[kind]
+    lists = tiny_models.prompt_lists(2)
+    chosen = prompts.of_lists(*lists)
+    found = attribution.exact(model, chosen, graph, METRIC, kind_of_ablation)
+    v, u = (column[::7] for column in graph.edges) if kind == "rois" else graph.edges
+    for row in range(2):
+        clean, corrupted, right, wrong = (column[row] for column in lists)
+        zero = [torch.zeros(len(clean), 1).double()] * graph.writers
+        zero = zero if kind_of_ablation == "zero" else None
+        ablated = zero or slow_engine.contributions(slow, graph, corrupted)
+
+        def effect(mask, clean=clean, ablated=ablated, right=right, wrong=wrong):
+            logits = slow_engine.run(slow, graph, mask, clean, ablated)[0]
+            return float(slow_engine.logit_difference(logits, right, wrong))
+
+        intact = effect(graph.exists)
+        for reader, writer in zip(v, u, strict=True):
+            mask = graph.exists.copy()
+            mask[reader, writer] = False
+            loss = intact - effect(mask)
+            assert found.edges[row, reader, writer] == pytest.approx(loss, abs=1e-9)
+        for writer in range(0, graph.writers, 3):
+            mask = graph.exists.copy()
+            mask[:, writer] = False
+            loss = intact - effect(mask)
+            assert found.nodes[row, writer] == pytest.approx(loss, abs=1e-9)
+
+
+def test_exact_scores_do_not_depend_on_memory():
+    _, model = tiny("llama")
+    graph, chosen = tiny_models.part_graphs(model)["heads"], pairs(3)
+    expected = attribution.exact(model, chosen, graph, METRIC)
+    found = attribution.exact(model, chosen, graph, METRIC, memory=1)
+    np.testing.assert_allclose(found.nodes, expected.nodes, atol=1e-10)
+    np.testing.assert_allclose(found.edges, expected.edges, atol=1e-10)
+
+
+@pytest.fixture
+def linear(monkeypatch):
+    """A model without norms, patterns that do not look at the text, and linear MLPs."""
+    _, model = tiny("gpt2")
+
+    def no_norm(x, size):
+        return transformer.Normed(x, torch.ones_like(x[..., :1]))
+
+    for module in (transformer, ablation, attribution):
+        monkeypatch.setattr(module, "normalise", no_norm, raising=False)
+    monkeypatch.setattr(attribution, "normalise_backward", lambda grad, normed, size: grad)
+    monkeypatch.setitem(transformer.ACTIVATIONS, "gelu_new", lambda x: x)
+    monkeypatch.setitem(attribution.SLOPES, "gelu_new", torch.ones_like)
+    blocks = tuple(
+        (
+            dataclasses.replace(
+                attn, query=torch.zeros_like(attn.query), query_bias=torch.zeros_like(attn.query_bias)
+            ),
+            mlp,
+        )
+        for attn, mlp in model.blocks
+    )
+    return dataclasses.replace(model, blocks=blocks)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_on_a_linear_model_first_order_is_exact(linear, method):
+    """T-8: every edge and every node, by every method."""
+    graphs = tiny_models.part_graphs(linear)
+    chosen = pairs(3)
+    found = attribute(linear, chosen, graphs, [method])
+    for kind in ("modules", "heads", "rois"):
+        exact = attribution.exact(linear, chosen, graphs[kind], METRIC)
+        np.testing.assert_allclose(found[kind, method].nodes, exact.nodes, atol=1e-10)
+        np.testing.assert_allclose(found[kind, method].edges, exact.edges, atol=1e-10)
+
+
+def test_rotated_stream_changes_no_score(linear):
+    """T-24: a norm-free model in another basis of the residual stream."""
+    d = linear.size.width
+    turn = torch.linalg.qr(torch.randn(d, d, generator=torch.Generator().manual_seed(0)).double())[0]
+    blocks = tuple(
+        (
+            dataclasses.replace(
+                a,
+                query=turn.T @ a.query,
+                key=turn.T @ a.key,
+                value=turn.T @ a.value,
+                output=a.output @ turn,
+                constant=a.constant @ turn,
+            ),
+            dataclasses.replace(
+                m, up=turn.T @ m.up, down=m.down @ turn, constant=m.constant @ turn
+            ),
+        )
+        for a, m in linear.blocks
+    )
+    turned = dataclasses.replace(
+        linear,
+        blocks=blocks,
+        embedding=linear.embedding @ turn,
+        positions=linear.positions @ turn,
+        unembedding=turn.T @ linear.unembedding,
+    )
+    graphs = tiny_models.part_graphs(linear)
+    found, expected = (attribute(model, pairs(3), graphs) for model in (turned, linear))
+    for key, scores in expected.items():
+        np.testing.assert_allclose(found[key].nodes, scores.nodes, atol=1e-10)
+        if scores.edges is not None:
+            np.testing.assert_allclose(found[key].edges, scores.edges, atol=1e-10)
+
+
+def gap(model, chosen) -> np.ndarray:
+    """m(clean) - m(corrupted) (n,)."""
+    values = [
+        metrics.metric(METRIC)(
+            transformer.logits_at_answer(model, transformer.forward(model, batch)),
+            chosen.right,
+            chosen.wrong,
+        )
+        for batch in (chosen.clean, chosen.corrupted)
+    ]
+    return (values[0] - values[1]).numpy()
+
+
+def misses(model, chosen, method: str, steps: int, layers: slice) -> np.ndarray:
+    """|sum of the edges that cross each cut - gap| (cuts, n)."""
+    graph = tiny_models.part_graphs(model)["heads"]
+    edges = attribute(model, chosen, {"heads": graph}, [method], steps=steps)["heads", method].edges
+    cuts = [high for _, high in list(graph.bounds.values())[:-1]][layers]
+    crossing = [edges[:, cut - 1 :, :cut].sum((1, 2)) for cut in cuts]
+    return np.abs(np.array(crossing) - gap(model, chosen))
+
+
+@each_family
+def test_path_scores_are_complete_at_every_cut(family):
+    """T-10: midpoints converge quadratically at all cuts, input to last module."""
+    _, model = tiny(family)
+    few, many = (misses(model, pairs(8), "path", steps, slice(None)) for steps in (40, 160))
+    assert len(few) == 5
+    assert np.median(many) < 1e-3 * np.median(np.abs(gap(model, pairs(8))))
+    assert (np.median(many, axis=1) < np.median(few, axis=1) / 4).all()
+
+
+@each_family
+def test_integrated_gradients_are_complete_at_the_input(family):
+    """T-9: the edges that leave `input` sum to the gap, closer with every doubling of steps."""
+    _, model = tiny(family)
+    errors = [
+        np.median(misses(model, pairs(8), "eap-ig-inputs", steps, slice(1))) for steps in (20, 40, 80)
+    ]
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+    assert errors[2] < 0.01 * np.median(np.abs(gap(model, pairs(8))))
+
+
+@each_family
+@pytest.mark.parametrize("metric", [METRIC, "probability_difference"])
+def test_site_attributions_are_the_features_node_scores(family, metric):
+    _, model = tiny(family)
+    found = attribution.site_attributions(model, pairs(5), metric, batch_pairs=2)
+    graph = tiny_models.part_graphs(model)["features"]
+    scores = attribute(model, pairs(5), {"features": graph}, ["eap"], metric)["features", "eap"]
+    assert scores.edges is None
+    for site in model.sites:
+        expected = scores.nodes[:, graph.members[site]]
+        np.testing.assert_allclose(found[site], expected, atol=1e-5)
+
+
+def test_first_order_methods_refuse_the_divergence_from_the_intact_model():
+    """T-20, C-11."""
+    _, model = tiny("gpt2")
+    graphs = {"modules": tiny_models.part_graphs(model)["modules"]}
+    with pytest.raises(ConfigError, match="KL divergence has zero gradient"):
+        attribute(model, pairs(1), graphs, ["eap"], "kl_divergence")
+
+
+@pytest.mark.parametrize("name", ["eap-ig", "", "attribute", "Step", "forward"])
+def test_unknown_methods_are_refused(name):
+    _, model = tiny("gpt2")
+    graphs = {"modules": tiny_models.part_graphs(model)["modules"]}
+    with pytest.raises(ConfigError, match="known: clean-corrupted, eap, eap-ig-inputs, path"):
+        attribute(model, pairs(1), graphs, [name])
+
+
+def test_trained_model_keeps_the_identities(shared_data):
+    """T-2, T-3, T-6 on weights that nobody here made, float64."""
+    model = transformer.load(shared_data / "stories260k", torch.float64)
+    rng = np.random.default_rng(0)
+    ids = rng.integers(3, 512, (2, 4, 9)).tolist()
+    chosen = prompts.of_lists(*ids, [[7], [8], [9], [10]], [[1], [2], [3], [4, 5]])
+    graphs = tiny_models.part_graphs(model)
+    found = attribute(model, chosen, graphs, ["eap"])
+    ablated = ablation.ablated_values(model, chosen, "counterfactual")
+    for kind in ("modules", "heads", "rois"):
+        scores, graph = found[kind, "eap"], graphs[kind]
+        np.testing.assert_allclose(scores.edges.sum(1), scores.nodes, atol=1e-10)
+        masks = np.stack([graph.exists, np.zeros_like(graph.exists)])
+        runs = ablation.run_edges(model, chosen, graph, masks, ablated)
+        for run, batch in zip(runs, (chosen.clean, chosen.corrupted), strict=True):
+            bare = transformer.logits_at_answer(model, transformer.forward(model, batch))
+            torch.testing.assert_close(run, bare, rtol=0, atol=1e-10)

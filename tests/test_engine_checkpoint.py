@@ -1,0 +1,243 @@
+"""Model directories: whatever is missing, damaged or unknown is one error with file and fault."""
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from connectome import checkpoint, transformer
+from connectome.errors import ModelError
+from conftest import SCRIPTS
+from safetensors.torch import load_file, save_file
+from tiny_models import each_family, tiny
+
+
+def copied(family: str, folder: Path) -> Path:
+    shutil.copytree(tiny(family)[0], folder, dirs_exist_ok=True)
+    return folder
+
+
+def change_config(folder: Path, **changes) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({k: v for k, v in config.items() if v is not KeyError}))
+
+
+def change_weights(folder: Path, change) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+FIRST = {"gpt2": "transformer.h.0.ln_1.weight", "llama": "model.norm.weight"}
+
+
+def truncate(folder: Path, family: str) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def truncate_header(folder: Path, family: str) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def lengthen(folder: Path, family: str) -> None:
+    with open(folder / "model.safetensors", "ab") as file:
+        file.write(b"\0")
+
+
+def reshape(folder: Path, family: str) -> None:
+    change_weights(folder, lambda t: t.update({FIRST[family]: t[FIRST[family]][:-1].clone()}))
+
+
+def drop(folder: Path, family: str) -> None:
+    change_weights(folder, lambda t: t.pop(FIRST[family]))
+
+
+def add(folder: Path, family: str) -> None:
+    change_weights(folder, lambda t: t.update({"transformer.adapter.weight": torch.ones(2)}))
+
+
+def quantise(folder: Path, family: str) -> None:
+    change_weights(folder, lambda t: t.update({FIRST[family]: t[FIRST[family]].to(torch.int8)}))
+
+
+def only_pickle(folder: Path, family: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Armed(folder / "executed")))
+
+
+def no_weights(folder: Path, family: str) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def no_config(folder: Path, family: str) -> None:
+    (folder / "config.json").unlink()
+
+
+def broken_config(folder: Path, family: str) -> None:
+    (folder / "config.json").write_text("{")
+
+
+def list_config(folder: Path, family: str) -> None:
+    (folder / "config.json").write_text("[]")
+
+
+def lost_shard(folder: Path, family: str) -> None:
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"x": "shard-2"}}')
+
+
+class Armed:
+    """Leaves a trace where it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+FAULTS = [
+    (truncate, r"model\.safetensors is damaged: \d+ bytes, but its header promises \d+"),
+    (truncate_header, r"model\.safetensors is truncated"),
+    (lengthen, r"model\.safetensors is damaged"),
+    (reshape, r"weight' has shape .*but config\.json asks for"),
+    (drop, r"tensor '.*weight' is missing from the weights"),
+    (add, r"tensor '.*adapter\.weight' is unknown"),
+    (quantise, r"model\.safetensors: tensor '.*weight' has number format I8"),
+    (only_pickle, r"only the pickle pytorch_model\.bin, which is never loaded"),
+    (no_weights, r"model\.safetensors is missing"),
+    (no_config, r"config\.json is missing"),
+    (broken_config, r"config\.json: not a readable JSON file"),
+    (list_config, r"config\.json: it holds no JSON object"),
+    (lost_shard, r"shard-2 is missing; model\.safetensors\.index\.json names it"),
+]
+
+
+@each_family
+@pytest.mark.parametrize(("spoil", "sentence"), FAULTS)
+def test_damaged_directory_is_one_error_before_any_weight_is_read(
+    tmp_path, family, spoil, sentence
+):
+    """Case C: by the check that runs before any job, and by the loader."""
+    spoil(copied(family, tmp_path), family)
+    for read in (checkpoint.check_header, transformer.load):
+        with pytest.raises(ModelError, match=sentence):
+            read(tmp_path)
+    assert not (tmp_path / "executed").exists()
+
+
+@each_family
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, family, value):
+    def spoil(tensors):
+        tensors[FIRST[family]][2] = value
+
+    change_weights(copied(family, tmp_path), spoil)
+    checkpoint.check_header(tmp_path)
+    with pytest.raises(ModelError, match=rf"model\.safetensors: tensor '{FIRST[family]}' has NaN"):
+        transformer.load(tmp_path)
+
+
+SETTINGS = [
+    ("gpt2", {"model_type": "mamba"}, "'mamba' is not supported; supported: gpt2, llama"),
+    ("gpt2", {"model_type": KeyError}, "None is not supported"),
+    ("gpt2", {"activation_function": "swish"}, "activation_function = 'swish'"),
+    ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
+    ("gpt2", {"scale_attn_weights": False}, "scale_attn_weights"),
+    ("gpt2", {"add_cross_attention": True}, "add_cross_attention"),
+    ("gpt2", {"n_embd": KeyError}, "'n_embd' is missing"),
+    ("gpt2", {"n_layer": 0}, "layers = 0 is not a positive whole number"),
+    ("gpt2", {"n_head": "2"}, "a size is not a positive whole number"),
+    ("gpt2", {"n_head": 3}, "width 8 is not a multiple of 3 heads"),
+    ("gpt2", {"layer_norm_epsilon": -1.0}, "eps = -1.0 is not a positive number"),
+    ("llama", {"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, "rope_type = 'yarn'"),
+    ("llama", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "type = 'linear'"),
+    ("llama", {"sliding_window": 4}, "sliding_window = 4"),
+    ("llama", {"final_logit_softcapping": 30.0}, "final_logit_softcapping"),
+    ("llama", {"quantization_config": {"bits": 4}}, "quantization_config"),
+    ("llama", {"hidden_act": "relu2"}, "hidden_act = 'relu2'"),
+    ("llama", {"num_key_value_heads": 3}, "4 heads cannot share 3 key-value heads"),
+    ("llama", {"head_dim": 3}, "even head width, not 3"),
+]
+
+
+@pytest.mark.parametrize(("family", "changes", "sentence"), SETTINGS)
+def test_settings_that_change_the_arithmetic_are_refused_by_name(
+    tmp_path, family, changes, sentence
+):
+    change_config(copied(family, tmp_path), **changes)
+    for read in (checkpoint.check_header, checkpoint.layer_count, transformer.load):
+        with pytest.raises(ModelError, match=sentence):
+            read(tmp_path)
+
+
+def test_shards_and_bare_names_load_to_the_same_weights(tmp_path):
+    folder, whole = tiny("gpt2")
+    tensors = load_file(folder / "model.safetensors")
+    names = sorted(tensors)
+    weight_map = {}
+    for shard, chosen in (("a.safetensors", names[::2]), ("b.safetensors", names[1::2])):
+        bare = {name.removeprefix("transformer."): tensors[name] for name in chosen}
+        save_file(bare, tmp_path / shard)
+        weight_map |= dict.fromkeys(bare, shard)
+    index = {"metadata": {}, "weight_map": weight_map}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    shutil.copy(folder / "config.json", tmp_path)
+    found = transformer.load(tmp_path, torch.float64)
+    assert torch.equal(found.unembedding, whole.unembedding)
+    assert all(
+        torch.equal(found.writing(site), whole.writing(site)) for site in ("attn.1", "mlp.0")
+    )
+    save_file({"h.0.ln_1.weight": tensors[FIRST["gpt2"]]}, tmp_path / "c.safetensors")
+    index["weight_map"]["again"] = "c.safetensors"
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match=r"c\.safetensors: tensor 'h\.0\.ln_1\.weight' is stored"):
+        checkpoint.check_header(tmp_path)
+
+
+def test_known_buffers_are_ignored(tmp_path):
+    copied("gpt2", tmp_path)
+    mask = {"transformer.h.0.attn.bias": torch.ones(1, 1, 4, 4, dtype=torch.uint8)}
+    change_weights(tmp_path, lambda tensors: tensors.update(mask))
+    found = transformer.load(tmp_path, torch.float64)
+    assert torch.equal(found.unembedding, tiny("gpt2")[1].unembedding)
+
+
+def test_tied_unembedding_must_be_the_embedding(tmp_path):
+    copied("gpt2", tmp_path)
+    same = load_file(tmp_path / "model.safetensors")["transformer.wte.weight"]
+    change_weights(tmp_path, lambda tensors: tensors.update({"lm_head.weight": same.clone()}))
+    assert torch.equal(transformer.load(tmp_path, torch.float64).embedding, same)
+    change_weights(tmp_path, lambda tensors: tensors.update({"lm_head.weight": same + 1}))
+    with pytest.raises(ModelError, match="ties 'lm_head.weight' to 'wte.weight', but"):
+        transformer.load(tmp_path)
+
+
+def test_header_check_imports_neither_torch_nor_numpy(tmp_path):
+    code = (
+        "import sys; from connectome import checkpoint; checkpoint.check_header(sys.argv[1]);"
+        "sys.exit(', '.join({'torch', 'numpy', 'safetensors', 'transformers'} & set(sys.modules)) or None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tiny("llama")[0]],
+        env={"PYTHONPATH": str(SCRIPTS)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_half_precision_weights_are_read_exactly(tmp_path):
+    def halve(tensors):
+        for name in tensors:
+            tensors[name] = tensors[name].to(torch.bfloat16)
+
+    change_weights(copied("gpt2", tmp_path), halve)
+    found = transformer.load(tmp_path, torch.float64).embedding
+    assert torch.equal(found, tiny("gpt2")[1].embedding.to(torch.bfloat16).double())

@@ -1,0 +1,229 @@
+"""The part graph: names, counts, pruning, selection, random circuits, exchange files."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from connectome import parts
+from connectome.errors import DataError
+from connectome.parts import PartGraph
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def sites_of(layers: int) -> list[str]:
+    return [f"{kind}.{layer}" for layer in range(layers) for kind in ("attn", "mlp")]
+
+
+def counts(layers: int, heads: int = 2, width: int = 2, hidden: int = 3) -> dict[str, int]:
+    return {site: heads * width if site[0] == "a" else hidden for site in sites_of(layers)}
+
+
+def head_graph(layers: int, heads: int) -> PartGraph:
+    return parts.heads(counts(layers, heads), sites_of(layers), 2)
+
+
+def test_names_follow_the_exchange_convention():
+    assert head_graph(2, 2).names == (
+        *("input", "a0.h0", "a0.h1", "m0", "a1.h0", "a1.h1", "m1", "logits"),
+    )
+    assert parts.modules(counts(1), sites_of(1)).names == ("input", "a0", "m0", "logits")
+    assert parts.singletons(counts(1, hidden=2), sites_of(1)).names[-4:-1] == (
+        *("a0.n3", "m0.n0", "m0.n1"),
+    )
+    labels = {"attn.0": np.array([-2, 7, -1, 3]), "mlp.0": np.array([3, -1, 3])}
+    graph = parts.labelled(labels, sites_of(1))
+    assert graph.names == (
+        *("input", "a0.r3", "a0.r7", "a0.ungrouped", "a0.dead", "m0.r3", "m0.ungrouped", "logits"),
+    )
+    assert graph.members["attn.0"].tolist() == [4, 2, 3, 1]
+    assert graph.members["mlp.0"].tolist() == [5, 6, 5]
+    assert graph.sizes.tolist() == [1, 1, 1, 1, 1, 2, 1]
+    assert graph.site_of[1:3] == ("attn.0", "attn.0")
+
+
+def test_a_site_without_labels_is_refused():
+    with pytest.raises(DataError, match="no labels for site 'mlp.0'"):
+        parts.labelled({"attn.0": np.zeros(4, int)}, sites_of(1))
+
+
+@pytest.mark.parametrize(("layers", "heads"), [(12, 12), (4, 4), (6, 8), (1, 1)])
+def test_edge_counts_agree_with_the_formula(layers, heads):
+    """T-22, one input per head: H S + (S + H L) + 1 + L (H + 1), S = L + (H + 1) L (L - 1) / 2."""
+    s = layers + (heads + 1) * layers * (layers - 1) // 2
+    expected = heads * s + s + heads * layers + 1 + layers * (heads + 1)
+    graph = head_graph(layers, heads)
+    assert graph.edge_count == expected
+    # with a slot each for queries, keys and values the published counts come out
+    with_slots = 3 * heads * s + s + heads * layers + 1 + layers * (heads + 1)
+    assert with_slots == {(12, 12): 32491, (4, 4): 479}.get((layers, heads), with_slots)
+
+
+def test_edges_run_from_each_module_to_each_later_one():
+    graph = head_graph(2, 2)
+    names = {parts.edge_name(graph, v, u) for v, u in zip(*graph.edges, strict=True)}
+    order = ["input", "a0", "m0", "a1", "m1", "logits"]
+    place = {name: order.index(name.split(".")[0]) for name in graph.names}
+    assert names == {
+        f"{u}->{v}" for u, v in itertools.permutations(graph.names, 2) if place[u] < place[v]
+    }
+
+
+def on_paths(graph: PartGraph, mask: np.ndarray) -> np.ndarray:
+    """Edges on any path from input to logits, by walking every path."""
+    found = np.zeros_like(mask)
+
+    def walk(node: int, taken: list[tuple[int, int]]) -> None:
+        if node == graph.writers:
+            for edge in taken:
+                found[edge] = True
+            return
+        for reader in np.flatnonzero(mask[:, node] & graph.exists[:, node]):
+            walk(reader + 1, [*taken, (reader, node)])
+
+    walk(0, [])
+    return found
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0.1, 0.3, 0.6]), st.booleans())
+def test_pruning_keeps_exactly_the_edges_on_paths(seed, density, whole_matrix):
+    """T-18; edges that do not exist are never kept."""
+    graph = head_graph(2, 2)
+    mask = np.random.default_rng(seed).random(graph.exists.shape) < density
+    mask &= graph.exists | whole_matrix
+    assert np.array_equal(parts.prune(graph, mask), on_paths(graph, mask))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 60), st.sampled_from(["absolute", "signed"]))
+def test_fill_takes_the_smallest_request_that_prunes_to_the_size(seed, size, ranking):
+    """C-26, against a search through all requests; ties (scores of few values) break by name."""
+    graph = head_graph(2, 2)
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(-3, 4, graph.exists.shape).astype(float)
+    edges = sorted(
+        (-(abs(scores[v, u]) if ranking == "absolute" else scores[v, u]), name, (v, u))
+        for v, u in zip(*graph.edges, strict=True)
+        for name in [parts.edge_name(graph, v, u)]
+    )
+
+    def taken(count: int) -> np.ndarray:
+        mask = np.zeros_like(graph.exists)
+        for _, _, edge in edges[:count]:
+            mask[edge] = True
+        return on_paths(graph, mask)
+
+    plain = parts.top_edges(graph, scores, size, ranking, fill=False)
+    assert np.array_equal(plain.mask, taken(size))
+    filled = parts.top_edges(graph, scores, size, ranking, fill=True)
+    wanted = min(size, graph.edge_count)
+    fewest = next(k for k in range(wanted, len(edges) + 1) if taken(k).sum() >= wanted)
+    assert (filled.requested, filled.selected) == (wanted, fewest)
+    assert np.array_equal(filled.mask, taken(fewest))
+
+
+def test_nothing_is_selected_at_size_zero():
+    """T-17: a threshold above every score leaves no edge, into logits neither."""
+    graph = head_graph(2, 2)
+    circuit = parts.top_edges(graph, np.ones(graph.exists.shape), 0, "absolute", fill=True)
+    assert not circuit.mask.any()
+
+
+def test_top_nodes_break_ties_by_name_and_keep_the_input():
+    graph = head_graph(1, 3)  # input a0.h0 a0.h1 a0.h2 m0
+    scores = np.array([0.0, -2.0, 1.0, 1.0, 1.0])
+    assert parts.top_nodes(graph, scores, 1, "absolute").tolist() == [1, 1, 0, 0, 0]
+    assert parts.top_nodes(graph, scores, 2, "signed").tolist() == [1, 0, 1, 1, 0]
+    assert parts.node_circuit(graph, np.array([1, 0, 0, 0, 1], bool)).sum() == 5 + 1
+
+
+def test_sizes_by_hand():
+    """C-27 on input -> a0.r0 (2 features) -> logits and m0 (3 features), 13 weighted in all."""
+    labels = {"attn.0": np.array([0, 0, 1, 1]), "mlp.0": np.zeros(3, int)}
+    graph = parts.labelled(labels, sites_of(1))
+    mask = np.zeros_like(graph.exists)
+    mask[0, 0] = mask[3, 1] = True
+    # weights: input->r0 2, ->r1 2, ->m0 3, ->logits 1; r0->m0 6, r1->m0 6, r0,r1->logits 2 each,
+    # m0->logits 3
+    found = parts.sizes(graph, mask)
+    assert found == {"edges": 2, "nodes": 2, "features": 2, "weighted": pytest.approx(4 / 27)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 127))
+def test_random_circuits_have_the_asked_size_and_are_pruned(seed, size):
+    """C-33: walks give exactly the size; permuted scores the smallest pruned size not below it."""
+    graph = head_graph(3, 3)
+    scores = np.random.default_rng(seed).normal(size=graph.exists.shape)
+    size = min(size, graph.edge_count)
+    walked = parts.random_circuit(graph, scores, size, (seed, size, 0))
+    assert walked.sum() == size
+    permuted = parts.random_circuit(graph, scores, size, (seed, size, 1))
+    assert permuted.sum() >= size
+    for mask in (walked, permuted):
+        assert np.array_equal(parts.prune(graph, mask), mask)
+    assert np.array_equal(walked, parts.random_circuit(graph, scores, size, (seed, size, 0)))
+
+
+def test_random_circuits_differ_between_draws():
+    graph = head_graph(3, 3)
+    scores = np.random.default_rng(0).normal(size=graph.exists.shape)
+    drawn = {parts.random_circuit(graph, scores, 12, (1, 12, i)).tobytes() for i in range(10)}
+    assert len(drawn) == 10
+
+
+def test_permuted_scores_stay_within_source_and_target_site():
+    graph = head_graph(2, 2)
+    scores = np.where(graph.exists, np.arange(graph.exists.size).reshape(graph.exists.shape), 0.0)
+    found = parts._permuted(graph, scores, np.random.default_rng(0))
+    assert not np.array_equal(found, scores)
+    for low, high in graph.bounds.values():
+        for first, last in graph.bounds.values():
+            if last <= low:
+                block = (slice(low - 1, high - 1), slice(first, last))
+                assert sorted(found[block].ravel()) == sorted(scores[block].ravel())
+
+
+def test_exchange_file_round_trips(tmp_path):
+    """C-5, T-22: names come back to the same edges; slots add up; missing ones are counted."""
+    graph = head_graph(2, 2)
+    scores = np.where(graph.exists, np.random.default_rng(0).normal(size=graph.exists.shape), 0)
+    path = tmp_path / "scores.json"
+    parts.write_exchange(path, graph, scores)
+    record = json.loads(path.read_text())
+    assert record["edges"]["a0.h1->m1"] == scores[5, 2]
+    assert len(record["edges"]) == graph.edge_count
+    found, missing = parts.read_exchange(path, graph)
+    assert np.array_equal(found, scores) and missing == 0
+
+
+def test_exchange_file_of_other_tools_is_read(tmp_path):
+    graph = head_graph(1, 2)
+    edges = {
+        "input->a0.h0<q>": {"score": 1.0, "in_graph": True},
+        "input->a0.h0<k>": {"score": 2.5, "in_graph": False},
+        "m0->logits": {"score": -4.0},
+    }
+    path = tmp_path / "public.json"
+    path.write_text(json.dumps({"cfg": {}, "nodes": {}, "edges": edges}))
+    found, missing = parts.read_exchange(path, graph)
+    assert found[0, 0] == 3.5 and found[3, 3] == -4.0 and missing == graph.edge_count - 2
+
+
+@pytest.mark.parametrize(
+    ("edges", "sentence"),
+    [
+        ({f"x{i}->logits": 1.0 for i in range(7)}, r"x0->logits, .*x4->logits$"),
+        ({"m0->a0.h0": 1.0}, r"m0->a0\.h0"),
+        ({"m0->logits": None}, r"m0->logits"),
+        ({"m0->logits": float("nan")}, r"m0->logits"),
+        (None, "no edges"),
+    ],
+)
+def test_exchange_file_with_wrong_edges_is_refused(tmp_path, edges, sentence):
+    path = tmp_path / "wrong.json"
+    path.write_text(json.dumps({"edges": edges}))
+    with pytest.raises(DataError, match=sentence):
+        parts.read_exchange(path, head_graph(1, 2))

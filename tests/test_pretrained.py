@@ -1,0 +1,78 @@
+"""A model and a text that nobody here made go through the whole workflow, with prompt files.
+
+The model is a Llama of 260k weights trained on children's stories; it is not part of this
+repository. Set LM_CONNECTOME_SHARED to the folder whose `data` holds it.
+"""
+
+import os
+import subprocess
+
+import pytest
+import yaml
+from conftest import ROOT, quick_command
+
+from connectome import arrays, tables
+
+STORIES = ROOT / "tests/stories"
+TASKS = {"pronoun": "jsonl", "possessive": "csv", "name": "jsonl"}
+
+
+@pytest.fixture(scope="session")
+def stories_results(shared_data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stories")
+    quick = yaml.safe_load((ROOT / "tests/config/quick.yaml").read_text())
+    config = {name: quick[name] for name in ("circuits", "evaluation", "graph", "sbm", "partitions")}
+    config |= {
+        "models": {"stories": {"path": str(shared_data / "stories260k")}},
+        "corpus": {
+            "file": str(shared_data / "tinystories.txt"), "documents": 400, "tokens": 12000,
+        },
+        "tasks": {
+            name: {"file": str(STORIES / f"{name}.{kind}")} for name, kind in TASKS.items()
+        },
+        "activations": {"sites": ["attn.1", "mlp.1", "attn.3", "mlp.3"], "shards": 2},
+        "pairs": {"discovery": 40, "heldout": 40},
+    }  # fmt: skip
+    (folder / "stories.yaml").write_text(yaml.safe_dump(config))
+    command = quick_command(folder, config=str(folder / "stories.yaml"))
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    return folder / "results"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_model_can_do_the_tasks_written_for_it(stories_results, task):
+    record = arrays.read_json(stories_results / f"stories/tasks/{task}.competence.json")
+    assert record["competent"], record["reason"]
+    assert record["splits"]["heldout"]["accuracy_clean"]["value"] > 0.85
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_circuits_of_every_partition_end_at_the_intact_model(stories_results, task):
+    rows = tables.read_table(stories_results / f"stories/neurons/evaluation/{task}.parquet")
+    whole = [
+        row
+        for row in rows.to_pylist()
+        if row["mode"] == "circuit" and row["intervention"] == "edge" and row["k"] == 1.0
+    ]
+    assert {row["partition"] for row in whole} >= {"heads", "modules", "rois", "kmeans", "random"}
+    for row in whole:
+        assert row["f_ratio"] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_two_shards_hold_the_whole_corpus_once(stories_results):
+    parts = sorted((stories_results / "stories/activations.parquet").iterdir())
+    assert [path.name for path in parts] == ["part-0-of-2.parquet", "part-1-of-2.parquet"]
+    documents = [
+        set(tables.read_table(path, ["document"])["document"].to_pylist()) for path in parts
+    ]
+    assert not documents[0] & documents[1]
+    corpus = tables.read_table(stories_results / "stories/corpus.parquet")
+    assert documents[0] | documents[1] == set(corpus["document"].to_pylist())
+
+
+def test_the_report_shows_the_model(stories_results):
+    page = (stories_results / "report.html").read_text(encoding="utf-8")
+    assert "stories" in page and "possessive" in page

@@ -1,0 +1,6 @@
+"""Figures: one module per figure, each a pure function from a table to a Figure.
+
+A module has `select` (rows of the tables -> the rows that are plotted), COLUMNS (their order in the
+CSV beside the figure) and `draw` (those rows, as read from the CSV -> Figure). `palette` and
+`literal` are shared with the page and import nothing outside the standard library.
+"""

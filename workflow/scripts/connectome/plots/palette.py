@@ -1,0 +1,76 @@
+"""Colours, markers and dashes: one fixed table for figures and page; standard library only.
+
+Okabe-Ito colours; those below 3:1 on white (sky blue, orange) are drawn with an ink outline.
+Colour is never the only carrier: each series has a marker and a dash of its own.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+INK, MUTED, RULE, BAND, PAPER = "#1b1f24", "#5c6570", "#c9ced6", "#e4e7ec", "#ffffff"
+BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#d55e00", "#00835f", "#a84f80"
+SKY, ORANGE = "#56b4e9", "#e69f00"
+POSITIVE, NEGATIVE = BLUE, VERMILLION
+
+# The same colours where the page is dark: name of the style variable, light, dark.
+THEME: tuple[tuple[str, str, str], ...] = (
+    ("ink", INK, "#e8ebef"),
+    ("muted", MUTED, "#a3acb8"),
+    ("rule", RULE, "#434b57"),
+    ("band", BAND, "#2b323c"),
+    ("paper", PAPER, "#171b21"),
+    ("blue", BLUE, "#56b4e9"),
+    ("vermillion", VERMILLION, "#ff8a3d"),
+    ("green", GREEN, "#2fc99c"),
+    ("purple", PURPLE, "#e08fbf"),
+)
+
+
+class Series(NamedTuple):
+    """How one partition is drawn, everywhere."""
+
+    label: str
+    colour: str
+    marker: str
+    dash: str
+    outline: str
+
+
+def _series(label: str, colour: str, marker: str, dash: str) -> Series:
+    return Series(label, colour, marker, dash, INK if colour in (SKY, ORANGE) else colour)
+
+
+SERIES: dict[str, Series] = {
+    "rois_attribution": _series("ROIs (attribution)", VERMILLION, "o", "-"),
+    "rois": _series("ROIs (activation)", BLUE, "s", "-"),
+    "kmeans": _series("k-means", GREEN, "^", "--"),
+    "spectral": _series("spectral", ORANGE, "v", "--"),
+    "leiden": _series("Leiden", ORANGE, ">", "-."),
+    "infomap": _series("Infomap", SKY, "<", "-."),
+    "heads": _series("heads", INK, "D", "-"),
+    "modules": _series("modules", PURPLE, "p", ":"),
+    "features": _series("single features", SKY, ".", "-"),
+    "random": _series("random groups", MUTED, "x", ":"),
+}
+_OWN = [
+    _series("", SKY, "P", "-"),
+    _series("", ORANGE, "X", "-"),
+    _series("", GREEN, "h", ":"),
+    _series("", PURPLE, "*", "--"),
+]
+
+
+def series_of(partitions: Iterable[str]) -> dict[str, Series]:
+    """Style per partition, in the order of the table; files made by hand come last, by name.
+
+    Raises KeyError where more partitions came from files than there are distinct styles: two
+    curves that look alike would be read as one.
+    """
+    names = set(partitions)
+    result = {name: style for name, style in SERIES.items() if name in names}
+    own = sorted(names - SERIES.keys())
+    if len(own) > len(_OWN):
+        raise KeyError(f"{len(own)} partitions from files, {len(_OWN)} styles: {', '.join(own)}")
+    return result | {
+        name: style._replace(label=name) for name, style in zip(own, _OWN, strict=False)
+    }

@@ -1,0 +1,53 @@
+"""Figures inside the page: SVG as data, following the light or dark scheme of the reader."""
+
+import base64
+import re
+
+from connectome.plots.palette import THEME
+from connectome.report.marks import Html, escape
+
+_WIDE = 400  # CSS pixels; wider figures keep a readable size on a phone and scroll in their frame
+
+
+def image(svg: str, description: str) -> Html:
+    """An `<img>` of the figure. Nothing in it can run: an image has no scripts and no links."""
+    width, height = _size(svg)
+    data = base64.b64encode(themed(svg).encode()).decode()
+    wide = ' class="wide"' if width > _WIDE else ""
+    return Html(
+        f'<img{wide} src="data:image/svg+xml;base64,{data}" alt="{escape(description)}" '
+        f'width="{width}" height="{height}" decoding="async">'
+    )
+
+
+def _size(svg: str) -> tuple[int, int]:
+    """Width and height in CSS pixels, from the points of the figure."""
+    found = re.search(r'<svg[^>]*?width="([\d.]+)pt"[^>]*?', svg)
+    tall = re.search(r'<svg[^>]*?height="([\d.]+)pt"[^>]*?', svg)
+    if found is None or tall is None:
+        return 648, 400
+    return round(float(found[1]) * 96 / 72), round(float(tall[1]) * 96 / 72)
+
+
+def themed(svg: str) -> str:
+    """The figure with its fixed colours as variables that dark pages turn over.
+
+    The document type and the prologue go: an image needs neither, and both name remote addresses.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'style="[^"]*"', lambda found: _variables(found[0]), svg)
+    rules = [";".join(f"--{row[0]}:{row[i]}" for row in THEME) for i in (1, 2)]
+    style = (
+        f"<style>:root{{{rules[0]}}}@media (prefers-color-scheme:dark){{:root{{{rules[1]}}}}}"
+        "text{font-family:system-ui,'DejaVu Sans',sans-serif!important}</style>"
+    )
+    head = svg.index(">") + 1
+    return svg[:head] + style + svg[head:]
+
+
+def _variables(style: str) -> str:
+    """Colours of one style attribute as variables; text of the figure is never touched."""
+    for name, light, _ in THEME:
+        style = style.replace(light, f"var(--{name})")
+    return style

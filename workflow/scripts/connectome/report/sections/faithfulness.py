@@ -1,0 +1,67 @@
+"""Faithfulness: what is left of each task when only a circuit runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+RANK = 50
+TITLE = "Faithfulness"
+
+
+def _tasks(plan: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [
+        {"model": model, "dictionary": dictionary, "task": task}
+        for model, facts in plan["models"].items()
+        for dictionary in plan["dictionaries"]
+        for task in facts["tasks"]
+    ]
+
+
+def _pairs(plan: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [
+        {"model": model, "dictionary": dictionary}
+        for model in plan["models"]
+        for dictionary in plan["dictionaries"]
+    ]
+
+
+def inputs(plan: Mapping[str, Any]) -> list[str]:
+    """Files of the results folder that this section reads."""
+    drawn = ["ablation.{model}.{dictionary}".format(**names) for names in _pairs(plan)]
+    drawn += ["faithfulness.{model}.{dictionary}.{task}".format(**names) for names in _tasks(plan)]
+    tables = [f"tables/{name}.csv" for name in ("faithfulness", "sizes", "summary")]
+    return tables + [f"figures/{name}.svg" for name in drawn]
+
+
+def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The overview per model, and one figure per task with the sizes reached."""
+    results.table("faithfulness")
+    sizes = results.table("sizes")
+    wanted = {"method": plan["report"]["method"], "intervention": "edge"}
+    overview = []
+    for names in _pairs(plan):
+        of_pair = sizes.where(**names, **wanted)
+        find = results.summary(names["model"], names["dictionary"])
+        partitions = dict.fromkeys(row["partition"] for row in of_pair)
+        overview.append(
+            {
+                "names": names,
+                "figure": "ablation.{model}.{dictionary}".format(**names),
+                "find": find,
+                "needed": [p for p in partitions if find("edges_needed", partition=p)["value"]],
+            }
+        )
+    figures = [
+        {
+            "names": names,
+            "figure": "faithfulness.{model}.{dictionary}.{task}".format(**names),
+            "sizes": sizes.where(**names, **wanted),
+        }
+        for names in _tasks(plan)
+    ]
+    target = results.table("summary").where(key="target")
+    return {
+        "overview": overview,
+        "figures": figures,
+        "sizes": sizes,
+        "target": target[0] if target else None,
+    }

@@ -1,0 +1,118 @@
+"""circuits.csv: the edges of the circuit that the page draws for each task."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from connectome.parts import PartGraph, matrix, top_edges
+from connectome.tabulate.identity import Row, defined
+
+COLUMNS = (
+    "model",
+    "dictionary",
+    "task",
+    "partition",
+    "method",
+    "requested",
+    "edges",
+    "faithfulness",
+    "src",
+    "dst",
+    "src_site",
+    "dst_site",
+    "score",
+    "se",
+    "sign_share",
+)
+_FROM_EDGES = ("src", "dst", "src_site", "dst_site", "score", "se", "sign_share")
+
+
+def rows(
+    scored: Iterable[tuple[Mapping[str, str], Sequence[Mapping[str, Any]]]],
+    sizes: Iterable[Mapping[str, str]],
+    partitions: Sequence[str],
+    method: str,
+) -> list[Row]:
+    """Edges of one circuit per task and partition, strongest first.
+
+    scored: ({"model", "dictionary", "task"}, rows of an edges file). sizes: rows of sizes.csv as
+    text; the row of the same partition and method, by edge ablation, says which size to rebuild.
+    """
+    names = ("model", "dictionary", "task", "partition", "method", "intervention")
+    wanted = {tuple(row[name] for name in names): row for row in sizes}
+    result: list[Row] = []
+    for identity, edges in scored:
+        for partition in partitions:
+            key = (*(identity[name] for name in names[:3]), partition, method, "edge")
+            size = wanted.get(key)
+            found = [
+                row
+                for row in edges
+                if row["partition"] == partition
+                and row["method"] == method
+                and size is not None
+                and row["ablation"] == size["ablation"]
+            ]
+            if size is None or not found:
+                continue
+            kept = select(found, int(size["selected"]), size["ranking"])
+            result.extend(
+                dict(identity)
+                | {
+                    "partition": partition,
+                    "method": method,
+                    "requested": int(size["requested"]),
+                    "edges": len(kept),
+                    "faithfulness": float(size["faithfulness"]) if size["faithfulness"] else None,
+                }
+                | {name: defined(row[name]) for name in _FROM_EDGES}
+                for row in kept
+            )
+    return result
+
+
+def select(
+    edges: Sequence[Mapping[str, Any]], selected: int, ranking: str
+) -> list[Mapping[str, Any]]:
+    """The circuit that `evaluation` ran: the `selected` best edges, pruned; strongest first."""
+    graph = graph_of(edges)
+    sources, targets = [row["src"] for row in edges], [row["dst"] for row in edges]
+    scores = matrix(graph, sources, targets, [row["score"] for row in edges])
+    mask = top_edges(graph, scores, selected, ranking, fill=False).mask
+    number = {name: node for node, name in enumerate(graph.names)}
+    kept = [row for row in edges if mask[number[row["dst"]] - 1, number[row["src"]]]]
+    return sorted(kept, key=lambda row: (-abs(row["score"]), row["src"], row["dst"]))
+
+
+def graph_of(edges: Sequence[Mapping[str, Any]]) -> PartGraph:
+    """Part graph of the nodes that an edge table names (their features are not known)."""
+    site_of = {"input": "input", "logits": "logits"}
+    size_of = {"input": 1}
+    for row in edges:
+        for end in ("src", "dst"):
+            if row[end] not in site_of:
+                site_of[row[end]] = row[f"{end}_site"]
+                size_of[row[end]] = row[f"n_{end}"]
+    sites = sorted(set(site_of.values()) - {"input", "logits"}, key=site_order)
+    names = ["input"]
+    for site in sites:
+        names += sorted((name for name, place in site_of.items() if place == site), key=part_order)
+    writers = np.array([size_of[name] for name in names])
+    names.append("logits")
+    return PartGraph(
+        tuple(sites), tuple(names), tuple(site_of[name] for name in names), {}, writers
+    )
+
+
+def site_order(site: str) -> tuple[int, int]:
+    """Order in which sites write: attention before MLP in each layer."""
+    kind, layer = site.split(".")
+    return int(layer), ("attn", "mlp", "resid").index(kind)
+
+
+def part_order(name: str) -> tuple[bool, int, str]:
+    """Parts of a site by number, `.ungrouped` and `.dead` last."""
+    digits = "".join(c for c in name.rpartition(".")[2] if c.isdigit())
+    unnumbered = name.endswith((".ungrouped", ".dead"))
+    return unnumbered, int(digits or 0), name

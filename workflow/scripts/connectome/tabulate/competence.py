@@ -1,0 +1,82 @@
+"""competence.csv: can the model do the task at all; prompts.csv: what the task looks like."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from connectome.tabulate.identity import Row, column_rows, defined
+
+MEASURES = (
+    "accuracy_clean",
+    "accuracy_corrupted",
+    "metric_clean",
+    "metric_corrupted",
+    "gap",
+)
+COLUMNS = (
+    "model",
+    "task",
+    "split",
+    "pairs",
+    "distinct",
+    "chance",
+    *(name + end for name in MEASURES for end in ("", "_lo", "_hi")),
+    "competent",
+    "reason",
+)
+PROMPT_COLUMNS = ("model", "task", "split", "pair", "clean", "corrupted", "answers", "wrong")
+
+
+def rows(records: Iterable[tuple[Mapping[str, str], Mapping[str, Any]]]) -> list[Row]:
+    """One row per task and split, from ({"model", "task"}, record of a competence file)."""
+    return [
+        {
+            "model": names["model"],
+            "task": names["task"],
+            "split": split,
+            "pairs": measured["pairs"],
+            "distinct": measured["distinct"],
+            "chance": defined(measured.get("chance_clean", record.get("chance"))),
+            "competent": record["competent"],
+            "reason": record["reason"],
+        }
+        | {
+            name + end: defined((measured.get(name) or {}).get(key))
+            for name in MEASURES
+            for end, key in (("", "value"), ("_lo", "lo"), ("_hi", "hi"))
+        }
+        for names, record in records
+        for split, measured in record["splits"].items()
+    ]
+
+
+def prompt_rows(
+    prompts: Iterable[tuple[Mapping[str, str], Mapping[str, list[Any]]]], examples: int
+) -> list[Row]:
+    """The first held-out pairs of each task.
+
+    Prompts and answers are JSON literals: no spreadsheet takes such a field for a formula, and
+    every character survives.
+    """
+    result: list[Row] = []
+    for names, columns in prompts:
+        heldout = [row for row in column_rows(columns) if row["split"] == "heldout"]
+        result.extend(
+            {
+                "model": names["model"],
+                "task": names["task"],
+                "split": row["split"],
+                "pair": row["pair"],
+                "clean": literal(row["clean"]),
+                "corrupted": literal(row["corrupted"]),
+                "answers": row["answer_text"],
+                "wrong": row["wrong_text"],
+            }
+            for row in heldout[:examples]
+        )
+    return result
+
+
+def literal(text: str) -> str:
+    """Text as a JSON string of ASCII characters."""
+    return json.dumps(text)

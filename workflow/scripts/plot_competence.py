@@ -1,0 +1,21 @@
+"""Figure: accuracy and gap of one model on each task."""
+
+from pathlib import Path
+
+from connectome import command, tables
+from connectome.plots import style
+from connectome.plots.competence import COLUMNS, draw, select
+
+
+def main(args):
+    rows = select(tables.read_csv(args.competence), args.model)
+    tables.write_csv(args.output, rows, COLUMNS)
+    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--competence", type=Path, required=True, help="competence.csv")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--output", type=Path, required=True, help="the figure's CSV")
+    command.run(main, parser)

@@ -1,0 +1,23 @@
+"""Figure: ROIs of all sites of one model and dictionary."""
+
+from pathlib import Path
+
+from connectome import command, tables
+from connectome.plots import style
+from connectome.plots.rois import COLUMNS, draw, select
+
+
+def main(args):
+    sites, levels = tables.read_csv(args.sites), tables.read_csv(args.levels)
+    tables.write_csv(args.output, select(sites, levels, args.model, args.dictionary), COLUMNS)
+    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--sites", type=Path, required=True, help="sites.csv")
+    parser.add_argument("--levels", type=Path, required=True, help="levels.csv")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--dictionary", required=True)
+    parser.add_argument("--output", type=Path, required=True, help="the figure's CSV")
+    command.run(main, parser)

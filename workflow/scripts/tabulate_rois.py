@@ -1,0 +1,42 @@
+"""Tables of the ROIs: rois.csv, and their part in each task, roi_scores.csv."""
+
+from pathlib import Path
+
+from connectome import arrays, command, tables
+from connectome.tabulate import rois
+from connectome.tabulate.identity import fields
+
+
+def main(args):
+    correlations = {}
+    for path in args.covariance:
+        names = fields(path, "{model}/{dictionary}/covariance/{site}.{kind}.npz")
+        of_pair = correlations.setdefault((names["model"], names["dictionary"]), {})
+        content, _ = arrays.read_npz(path)
+        of_pair[names["site"], names["kind"]] = rois.correlations_of(content)
+    rows = []
+    for path in args.partitions:
+        names = fields(path, "{model}/{dictionary}/partitions.parquet")
+        columns = tables.read_table(path).to_pydict()
+        found = correlations[names["model"], names["dictionary"]]
+        rows += rois.rows(names, columns, found, args.cfg["seed"])
+    tables.write_csv(args.output, rows, rois.COLUMNS)
+    nodes = [
+        (
+            fields(path, "{model}/{dictionary}/circuits/{task}.nodes.parquet"),
+            tables.read_table(path, rois.NODE_COLUMNS).to_pylist(),
+        )
+        for path in args.nodes
+    ]
+    scores = rois.score_rows(nodes, args.cfg["method"])
+    tables.write_csv(args.scores, scores, rois.SCORE_COLUMNS)
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--covariance", type=Path, nargs="+", required=True, metavar="ARRAYS")
+    parser.add_argument("--partitions", type=Path, nargs="+", required=True, metavar="PARQUET")
+    parser.add_argument("--nodes", type=Path, nargs="+", required=True, metavar="PARQUET")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--scores", type=Path, required=True)
+    command.run(main, parser)
