@@ -14,7 +14,7 @@ setup: ## system packages (apt) and the virtual environment .venv
 	@bash envs/setup.sh
 
 report: setup unlock ## run the main job: results/report.html (CONFIG=file for another configuration)
-	@$(SNAKEMAKE) report
+	@$(SNAKEMAKE)
 
 figures: setup unlock ## every figure as pdf, svg, png and csv
 	@$(SNAKEMAKE) figures

@@ -22,6 +22,7 @@ include: "rules/circuits.smk"
 include: "rules/evaluation.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
+include: "rules/provenance.smk"
 
 
 rule all:

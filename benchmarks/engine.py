@@ -35,7 +35,9 @@ def random_model(size: dict[str, int]) -> Transformer:
     generator = torch.Generator().manual_seed(1)
 
     def draw(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator) * shape[-2 if len(shape) > 1 else -1] ** -0.5
+        return (
+            torch.randn(*shape, generator=generator) * shape[-2 if len(shape) > 1 else -1] ** -0.5
+        )
 
     d, h, f, v = size["width"], size["heads"], size["hidden"], size["vocabulary"]
     w = d // h

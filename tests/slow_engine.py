@@ -33,7 +33,9 @@ class SlowModel:
         self.config = json.loads((folder / "config.json").read_text())
         raw = {name: x.double() for name, x in load_file(folder / "model.safetensors").items()}
         self.gpt2 = self.config["model_type"] == "gpt2"
-        self.tensors = {n.removeprefix("transformer.").removeprefix("model."): x for n, x in raw.items()}
+        self.tensors = {
+            n.removeprefix("transformer.").removeprefix("model."): x for n, x in raw.items()
+        }
         c = self.config
         self.layers = c["n_layer"] if self.gpt2 else c["num_hidden_layers"]
         self.heads = c["n_head"] if self.gpt2 else c["num_attention_heads"]
@@ -109,7 +111,9 @@ class SlowModel:
         """What a head writes for the biases of its norm and values, whatever it reads (d,)."""
         (_, _, (wv, bv)), out = self._columns(layer, head)
         shift = self._get(f"{self._attention(layer)[3]}.bias")
-        return (bv + (shift @ wv if isinstance(shift, Tensor) else torch.zeros(len(out)).double())) @ out
+        return (
+            bv + (shift @ wv if isinstance(shift, Tensor) else torch.zeros(len(out)).double())
+        ) @ out
 
     @functools.cache  # noqa: B019 (models live as long as the tests)
     def directions(self, layer: int, head: int) -> Tensor:
@@ -130,7 +134,8 @@ class SlowModel:
         place = f"layers.{layer}.mlp"
         normed = self.norm(x, f"layers.{layer}.post_attention_layernorm")
         gate, up = (
-            normed @ self.tensors[f"{place}.{k}_proj.weight"].T + self._get(f"{place}.{k}_proj.bias")
+            normed @ self.tensors[f"{place}.{k}_proj.weight"].T
+            + self._get(f"{place}.{k}_proj.bias")
             for k in ("gate", "up")
         )
         down = self.tensors[f"{place}.down_proj.weight"].T

@@ -101,7 +101,8 @@ def test_scores_of_coarse_parts_are_sums_of_their_members(family, method):
     graphs = tiny_models.part_graphs(model)
     fine = graphs["rois"]
     merged = {
-        site: np.maximum(nodes - fine.bounds[site][0], 1) - 1 for site, nodes in fine.members.items()
+        site: np.maximum(nodes - fine.bounds[site][0], 1) - 1
+        for site, nodes in fine.members.items()
     }
     graphs["merged"] = coarse = parts.labelled(merged, model.sites)
     found = attribute(model, pairs(3), graphs, [method])
@@ -227,7 +228,9 @@ def linear(monkeypatch):
     blocks = tuple(
         (
             dataclasses.replace(
-                attn, query=torch.zeros_like(attn.query), query_bias=torch.zeros_like(attn.query_bias)
+                attn,
+                query=torch.zeros_like(attn.query),
+                query_bias=torch.zeros_like(attn.query_bias),
             ),
             mlp,
         )
@@ -251,7 +254,9 @@ def test_on_a_linear_model_first_order_is_exact(linear, method):
 def test_rotated_stream_changes_no_score(linear):
     """T-24: a norm-free model in another basis of the residual stream."""
     d = linear.size.width
-    turn = torch.linalg.qr(torch.randn(d, d, generator=torch.Generator().manual_seed(0)).double())[0]
+    turn = torch.linalg.qr(torch.randn(d, d, generator=torch.Generator().manual_seed(0)).double())[
+        0
+    ]
     blocks = tuple(
         (
             dataclasses.replace(
@@ -320,7 +325,8 @@ def test_integrated_gradients_are_complete_at_the_input(family):
     """T-9: the edges that leave `input` sum to the gap, closer with every doubling of steps."""
     _, model = tiny(family)
     errors = [
-        np.median(misses(model, pairs(8), "eap-ig-inputs", steps, slice(1))) for steps in (20, 40, 80)
+        np.median(misses(model, pairs(8), "eap-ig-inputs", steps, slice(1)))
+        for steps in (20, 40, 80)
     ]
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
     assert errors[2] < 0.01 * np.median(np.abs(gap(model, pairs(8))))

@@ -70,9 +70,7 @@ def test_edge_runs_equal_the_definition(family, kind, kind_of_ablation):
 @each_family
 @pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features"])
 @pytest.mark.parametrize("kind_of_ablation", ABLATIONS)
-def test_full_graph_is_the_model_and_empty_graph_is_the_ablated_run(
-    family, kind, kind_of_ablation
-):
+def test_full_graph_is_the_model_and_empty_graph_is_the_ablated_run(family, kind, kind_of_ablation):
     """T-2, T-3; case E: eight prompts that share their first words, prompt by prompt."""
     _, model = tiny(family)
     graph = tiny_models.part_graphs(model)[kind]

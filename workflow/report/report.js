@@ -129,6 +129,12 @@
   let data = null;
   const tables = () =>
     (data ??= JSON.parse(document.getElementById("tables-data").textContent));
+  const whole = (parts) => {
+    const count = Math.max(0, ...parts.map((part) => (part.at ?? part.words).length));
+    const rows = Array.from({ length: count }, (_, row) =>
+      parts.map((part) => part.words[part.at ? part.at[row] : row]));
+    return { columns: parts.map((part) => part.name), rows };
+  };
   const csv = ({ columns, rows }) => [columns, ...rows]
     .map((row) => row.map((field) =>
       /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field).join(","))
@@ -140,8 +146,8 @@
   };
   const open = (details) => {
     const name = details.dataset.table;
-    const source = tables()[name];
-    if (!source || details.dataset.ready) return;
+    if (!tables()[name] || details.dataset.ready) return;
+    const source = whole(tables()[name]);
     details.dataset.ready = "yes";
     const view = { order: null, down: false, words: "", shown: CHUNK };
     const body = make("tbody");

@@ -6,7 +6,7 @@ buffer; the input of part v is the fully ablated stream plus the masked sum of t
 so nothing written for one part can leak into another (C-20, C-21).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,40 +54,61 @@ class Ablated:
         )
 
 
+@torch.inference_mode()
 def ablated_values(
-    model: Transformer, prompts: Prompts, kind: str, discovery: Prompts | None = None
+    model: Transformer,
+    prompts: Prompts,
+    kind: str,
+    discovery: Prompts | None = None,
+    batch_pairs: int = 64,
 ) -> Ablated:
     """Ablated values for `prompts`: "counterfactual" (the corrupted run's), "mean" or "zero".
 
     Means run over all positions of the clean prompts of `discovery`, one vector per feature (C-6).
-    Raises ConfigError for another kind.
+    Prompts run `batch_pairs` at a time. Raises ConfigError for another kind.
     """
-    if kind == "counterfactual":
-        trace = forward(model, prompts.corrupted)
-        return Ablated(trace.streams[0], {site: features_of(trace, site) for site in model.sites})
     if kind == "zero":
         zero = model.embedding.new_zeros(1, 1, model.size.width)
         return Ablated(
             zero, {site: zero.new_zeros(1, 1, model.features(site)) for site in model.sites}
         )
+    if kind == "counterfactual":
+        blocks = [
+            _values(model, some.corrupted, lambda x, real: x)
+            for some in prompts.batches(batch_pairs)
+        ]
+        return Ablated(*_merged(blocks, lambda x: torch.cat(x)))
     if kind != "mean" or discovery is None:
         raise ConfigError(f"ablation {kind!r} is not known; known: counterfactual, mean, zero")
-    trace = forward(model, discovery.clean)
-    real = discovery.clean.real
+    blocks = [
+        _values(model, some.clean, lambda x, real: x[real].double().sum(0)[None, None])
+        for some in discovery.batches(batch_pairs)
+    ]
+    count = int(discovery.clean.lengths.sum())
+    dtype = model.embedding.dtype
+    return Ablated(*_merged(blocks, lambda x: (torch.stack(x).sum(0) / count).to(dtype)))
 
-    def mean(values: Tensor) -> Tensor:
-        return values[real].mean(0)[None, None]
 
-    return Ablated(
-        mean(trace.streams[0]), {site: mean(features_of(trace, site)) for site in model.sites}
-    )
+_Values = tuple[Tensor, dict[str, Tensor]]
+
+
+def _values(model: Transformer, batch: Batch, of: Callable[[Tensor, Tensor], Tensor]) -> _Values:
+    """`of` the embedding and each site's features (n, t, ...), given the real positions."""
+    trace = forward(model, batch)
+    features = {site: of(features_of(trace, site), batch.real) for site in model.sites}
+    return of(trace.streams[0], batch.real), features
+
+
+def _merged(blocks: Sequence[_Values], merge: Callable[[list[Tensor]], Tensor]) -> _Values:
+    features = {site: merge([block[1][site] for block in blocks]) for site in blocks[0][1]}
+    return merge([block[0] for block in blocks]), features
 
 
 class Pairs(NamedTuple):
     """Pairs of (part, head) of an attention site: a part reads through each head it touches."""
 
     part: Tensor  # (k,) number of the part within its site
-    head: Tensor  # (k,)
+    head: Tensor | slice  # (k,); slice(None) where each head is one part, in order: no copies
     kept: Tensor | None  # (k, 1, 1, w) 1 for the part's value directions; None where all are
 
 
@@ -97,7 +118,7 @@ class SiteParts(NamedTuple):
     low: int  # first node
     high: int  # one past the last node
     pairs: Pairs | None  # attention
-    units: list[Tensor] | None  # MLP: hidden units of each part
+    units: list[Tensor | slice] | None  # MLP: hidden units of each part
 
 
 def wiring(model: Transformer, graph: PartGraph) -> dict[str, SiteParts]:
@@ -111,61 +132,87 @@ def wiring(model: Transformer, graph: PartGraph) -> dict[str, SiteParts]:
             by_head = local.reshape(model.size.heads, -1)  # (h, w)
             found = [(p, h) for h, row in enumerate(by_head) for p in np.unique(row)]
             found.sort()
-            part, head = (torch.tensor(column, device=device) for column in zip(*found))
+            part, head = np.array(found).T
             kept = np.stack([by_head[h] == p for p, h in found])[:, None, None, :]
             mask = None if kept.all() else torch.tensor(kept, device=device).to(dtype)
-            result[site] = SiteParts(low, high, Pairs(part, head, mask), None)
+            in_order = np.array_equal(head, np.arange(model.size.heads))
+            heads = slice(None) if in_order else torch.tensor(head, device=device)
+            pairs = Pairs(torch.tensor(part, device=device), heads, mask)
+            result[site] = SiteParts(low, high, pairs, None)
         else:
-            units = [
-                torch.tensor(np.flatnonzero(local == p), device=device) for p in range(high - low)
-            ]
-            result[site] = SiteParts(low, high, None, units)
+            result[site] = SiteParts(low, high, None, _units(local, high - low, device))
     return result
+
+
+def _units(local: np.ndarray, parts: int, device: torch.device) -> list[Tensor | slice]:
+    if parts == 1:
+        return [slice(None)]
+    return [torch.tensor(np.flatnonzero(local == part), device=device) for part in range(parts)]
 
 
 def write(model: Transformer, site: str, parts: SiteParts, features: Tensor) -> Tensor:
     """What each part of a site writes, (p, n, t, d), from features (n, t, features)."""
     module = model.module(site)
-    n, t = features.shape[:2]
     if isinstance(module, Mlp):
         assert parts.units is not None
         return torch.stack([features[..., s] @ module.down[s] for s in parts.units])
-    assert parts.pairs is not None
-    z = features.unflatten(2, module.output.shape[:2]).permute(2, 0, 1, 3)  # (h, n, t, w)
-    return _write_pairs(module, parts, z[parts.pairs.head], n, t)
+    return _write_pairs(module, parts, by_head(module, features))
 
 
-def _write_pairs(module: Attention, parts: SiteParts, z: Tensor, n: int, t: int) -> Tensor:
+def by_head(module: Attention, features: Tensor) -> Tensor:
+    """Value features (n, t, features) as (h, n, t, w)."""
+    return features.unflatten(2, module.output.shape[:2]).permute(2, 0, 1, 3)
+
+
+def _write_pairs(module: Attention, parts: SiteParts, z: Tensor) -> Tensor:
+    """What parts write (p, ..., d) from values of all heads (h, ..., w) or of the pairs."""
     pairs = parts.pairs
     assert pairs is not None
+    if len(z) != len(pairs.part):
+        z = z[pairs.head]
     if pairs.kept is not None:
-        z = z * pairs.kept
-    written = z.flatten(1, 2) @ module.output[pairs.head]  # (k, n t, d)
-    if len(pairs.part) == parts.high - parts.low:
-        return written.unflatten(1, (n, t))
-    total = written.new_zeros(parts.high - parts.low, *written.shape[1:])
-    return total.index_add_(0, pairs.part, written).unflatten(1, (n, t))
+        z = z * (pairs.kept if z.ndim == 4 else pairs.kept[:, None])
+    written = (z.flatten(1, -2) @ module.output[pairs.head]).unflatten(1, z.shape[1:-1])
+    return sum_pairs(parts, written)
+
+
+def sum_pairs(parts: SiteParts, x: Tensor) -> Tensor:
+    """Sum pairs (k, ...) into parts (p, ...)."""
+    count = parts.high - parts.low
+    if parts.pairs is None or len(x) == count:
+        return x
+    return x.new_zeros(count, *x.shape[1:]).index_add_(0, parts.pairs.part, x)
 
 
 def run_parts(
-    model: Transformer, site: str, parts: SiteParts, x: Tensor, turn: Rotary, hidden_keys: Tensor
+    model: Transformer,
+    site: str,
+    parts: SiteParts,
+    x: Tensor,
+    turn: Rotary,
+    hidden_keys: Tensor,
+    ablated: Tensor,
 ) -> Tensor:
-    """What each part of a site writes on inputs of its own: x and result (p, n, t, d)."""
+    """What each part of a site writes on an input of its own, minus its ablated value.
+
+    x and result (p, c, n, t, d); turn and hidden_keys of the c n prompts; ablated: features (n or
+    1, t or 1, features). Writing is linear: the difference is taken between features.
+    """
     module = model.module(site)
     normed = normalise(x, model.size).x
     if isinstance(module, Mlp):
         assert parts.units is not None
-        return torch.stack(
-            [
-                activate(module, normed[p], model.size.activation, s).hidden @ module.down[s]
-                for p, s in enumerate(parts.units)
-            ]
-        )
+        written = torch.empty_like(normed)
+        for part, s in enumerate(parts.units):
+            hidden = activate(module, normed[part], model.size.activation, s).hidden
+            torch.matmul(hidden.sub_(ablated[..., s]), module.down[s], out=written[part])
+        return written
     assert parts.pairs is not None
-    pairs = parts.pairs
-    own = normed if len(pairs.part) == len(normed) else normed[pairs.part]  # (k, n, t, d)
-    attended = attend(module, own, turn, hidden_keys, pairs.head)
-    return _write_pairs(module, parts, attended.z, *x.shape[1:3])
+    normed = normed.flatten(1, 2)
+    own = normed if len(parts.pairs.part) == len(normed) else normed[parts.pairs.part]
+    z = attend(module, own, turn, hidden_keys, parts.pairs.head).z  # (k, c n, t, w)
+    reference = by_head(module, ablated)[parts.pairs.head]  # (k, n or 1, t or 1, w)
+    return _write_pairs(module, parts, z.unflatten(1, x.shape[1:3]) - reference[:, None])
 
 
 def ablated_streams(model: Transformer, ablated: Ablated, n: int, t: int) -> dict[str, Tensor]:
@@ -232,28 +279,35 @@ def _run_block(
     turn = rotary(model, batch)
     wide_turn = Rotary(*(None if part is None else part.repeat(c, 1, 1) for part in turn))
     hidden_keys = batch.hidden_keys.repeat(c, 1, 1)
-    difference = keep.new_zeros(c, writers, n, t, d)  # c'_u - a_u
-    difference[:, 0] = embed(model, batch) - ablated.input
+    difference = keep.new_empty(writers, c, n, t, d)  # c'_u - a_u
+    difference[0] = embed(model, batch) - ablated.input
     running = start is None
     clean = None if running else forward(model, batch)
     for site in model.sites:
         low, high = parts[site].low, parts[site].high
         running = running or site == start
         if running:
-            x = keep[:, low - 1 : high - 1, :low] @ difference[:, :low].flatten(2)  # (c, p, n t d)
-            x = x.unflatten(2, (n, t, d)).transpose(0, 1) + base[site]  # (p, c, n, t, d)
-            written = run_parts(
-                model, site, parts[site], x.flatten(1, 2), wide_turn, hidden_keys
-            ).unflatten(1, (c, n))
-            written = written.transpose(0, 1)  # (c, p, n, t, d)
+            x = _inputs(keep[:, low - 1 : high - 1, :low], difference[:low], base[site])
+            difference[low:high] = run_parts(
+                model, site, parts[site], x, wide_turn, hidden_keys, ablated.features[site]
+            )
         else:
             assert clean is not None
-            written = write(model, site, parts[site], features_of(clean, site))[None]
-        difference[:, low:high] = written - write(model, site, parts[site], ablated.features[site])
+            change = features_of(clean, site) - ablated.features[site]
+            difference[low:high] = write(model, site, parts[site], change)[:, None]
     rows = torch.arange(n, device=keep.device)
-    final = difference[:, :, rows, batch.last]  # (c, u, n, d)
-    stream = (keep[:, -1:] @ final.flatten(2)).unflatten(2, (n, d))[:, 0]  # (c, n, d)
+    final = difference[:, :, rows, batch.last]  # (u, c, n, d)
+    stream = torch.einsum("cu,ucnd->cnd", keep[:, -1], final)
     return unembed(model, stream + base["logits"][rows, batch.last])
+
+
+def _inputs(keep: Tensor, difference: Tensor, base: Tensor) -> Tensor:
+    """Inputs (p, c, n, t, d) of readers: base (n, t, d) plus kept (c, p, u) differences (u, c, ..)."""
+    flat = difference.flatten(2)  # (u, c, n t d)
+    x = base.expand(keep.shape[1], *difference.shape[1:]).contiguous()
+    for circuit, kept in enumerate(keep):
+        x.flatten(2)[:, circuit].addmm_(kept, flat[:, circuit])
+    return x
 
 
 @torch.inference_mode()

@@ -21,22 +21,24 @@ from connectome.ablation import (
     Ablated,
     SiteParts,
     ablated_values,
-    run_edges,
-    run_nodes,
+    by_head,
+    run_parts,
+    sum_pairs,
     wiring,
     write,
 )
 from connectome.errors import ConfigError
-from connectome.parts import PartGraph
+from connectome.parts import PartGraph, modules
 from connectome.prompts import Prompts
 from connectome.transformer import (
     ACTIVATIONS,
     Attention,
     Mlp,
+    Rotary,
     Trace,
     Transformer,
-    embed,
     features_of,
+    finish,
     forward,
     logits_at_answer,
     normalise,
@@ -76,12 +78,14 @@ def path(steps: int) -> list[Step]:
 
 def method(name: str) -> Callable[[int], list[Step]]:
     """A method by its name: the function here of that name, with `_` for `-`."""
-    found = globals().get(name.replace("-", "_"))
-    if found is None or getattr(found, "__annotations__", {}).get("return") != list[Step]:
-        raise ConfigError(
-            f"method {name!r} is not known; known: clean-corrupted, eap, eap-ig-inputs, path"
-        )
-    return found
+    known = {
+        key.replace("_", "-"): value
+        for key, value in globals().items()
+        if getattr(value, "__annotations__", {}).get("return") == list[Step]
+    }
+    if name not in known:
+        raise ConfigError(f"method {name!r} is not known; known: {', '.join(sorted(known))}")
+    return known[name]
 
 
 class Scores(NamedTuple):
@@ -92,18 +96,11 @@ class Scores(NamedTuple):
 
 
 def _gelu_slope(x: Tensor) -> Tensor:
-    return 0.5 * (1 + torch.erf(x / 2**0.5)) + x * torch.exp(-x * x / 2) / (2 * torch.pi) ** 0.5
+    return torch.ops.aten.gelu_backward(torch.ones_like(x), x)
 
 
 def _gelu_tanh_slope(x: Tensor) -> Tensor:
-    scale = (2 / torch.pi) ** 0.5
-    tanh = torch.tanh(scale * (x + 0.044715 * x**3))
-    return 0.5 * (1 + tanh) + 0.5 * x * (1 - tanh * tanh) * scale * (1 + 0.134145 * x * x)
-
-
-def _silu_slope(x: Tensor) -> Tensor:
-    gate = torch.sigmoid(x)
-    return gate * (1 + x * (1 - gate))
+    return torch.ops.aten.gelu_backward(torch.ones_like(x), x, approximate="tanh")
 
 
 SLOPES = {
@@ -111,34 +108,32 @@ SLOPES = {
     "gelu_new": _gelu_tanh_slope,
     "gelu_pytorch_tanh": _gelu_tanh_slope,
     "relu": lambda x: (x > 0).to(x.dtype),
-    "silu": _silu_slope,
+    "silu": lambda x: torch.ops.aten.silu_backward(torch.ones_like(x), x),
 }
 
 
 def input_gradients(
-    model: Transformer, trace: Trace, site: str, parts: SiteParts, grad: Tensor
+    model: Transformer, trace: Trace, site: str, parts: SiteParts, response: Tensor
 ) -> Tensor:
     """g_v (p, n, t, d): the metric's response to the input of each part of a site, through it only.
 
-    grad (n, t, d) is the gradient at the stream after the site. The gradient of the whole module is
-    the sum over its parts.
+    response (n, t, features) is the gradient at the site's features. The gradient of the whole
+    module is the sum over its parts.
     """
     module = model.module(site)
     if isinstance(module, Attention):
-        inner = _attention_gradients(module, trace, site, parts, grad)
+        inner = _attention_gradients(module, trace, site, parts, response)
     else:
-        inner = _mlp_gradients(module, trace, site, parts, grad, model.size.activation)
+        inner = _mlp_gradients(module, trace, site, parts, response, model.size.activation)
     return normalise_backward(inner, trace.normed[site], model.size)
 
 
 def _attention_gradients(
-    module: Attention, trace: Trace, site: str, parts: SiteParts, grad: Tensor
+    module: Attention, trace: Trace, site: str, parts: SiteParts, response: Tensor
 ) -> Tensor:
     assert parts.pairs is not None
     head, attended = parts.pairs.head, trace.attended[site]
-    n, t = grad.shape[:2]
-    dz = (grad.flatten(0, 1) @ module.output.transpose(1, 2)).unflatten(1, (n, t))  # (h, n, t, w)
-    dz = dz[head]
+    dz = by_head(module, response)[head]  # (k, n, t, w)
     if parts.pairs.kept is not None:
         dz = dz * parts.pairs.kept
     query, key, value, pattern = (
@@ -146,50 +141,55 @@ def _attention_gradients(
     )
     d_pattern = dz @ value.transpose(-1, -2)  # (k, n, q, k)
     d_scores = pattern * (d_pattern - (d_pattern * pattern).sum(-1, keepdim=True))
-    d_scores = d_scores / query.shape[-1] ** 0.5
+    d_scores *= query.shape[-1] ** -0.5
     dq = rotate(d_scores @ key, trace.turn, back=True)
     dk = rotate(d_scores.transpose(-1, -2) @ query, trace.turn, back=True)
     dv = pattern.transpose(-1, -2) @ dz
-    together = torch.cat([dq, dk, dv], dim=-1).flatten(1, 2)  # (k, n t, 3 w)
-    matrices = torch.cat([module.query, module.key, module.value], dim=-1)[head]  # (k, d, 3 w)
-    inner = together @ matrices.transpose(1, 2)  # (k, n t, d)
-    count = parts.high - parts.low
-    if len(head) != count:
-        total = inner.new_zeros(count, *inner.shape[1:])
-        inner = total.index_add_(0, parts.pairs.part, inner)
-    return inner.unflatten(1, (n, t))
+    inner = dq.flatten(1, 2) @ module.query[head].mT  # (k, n t, d)
+    inner.baddbmm_(dk.flatten(1, 2), module.key[head].mT)
+    inner.baddbmm_(dv.flatten(1, 2), module.value[head].mT)
+    return sum_pairs(parts, inner).unflatten(1, response.shape[:2])
 
 
 def _mlp_gradients(
-    module: Mlp, trace: Trace, site: str, parts: SiteParts, grad: Tensor, activation: str
+    module: Mlp, trace: Trace, site: str, parts: SiteParts, response: Tensor, activation: str
 ) -> Tensor:
     assert parts.units is not None
     activated, slope = trace.activated[site], SLOPES[activation]
-    d_hidden = grad @ module.down.T  # (n, t, f)
-    if module.gate is None or activated.gate is None:
-        d_up = d_hidden * slope(activated.up)
-        return torch.stack([d_up[..., s] @ module.up[:, s].T for s in parts.units])
-    gate = module.gate
-    d_up = d_hidden * ACTIVATIONS[activation](activated.gate)
-    d_gate = d_hidden * activated.up * slope(activated.gate)
-    return torch.stack(
-        [d_up[..., s] @ module.up[:, s].T + d_gate[..., s] @ gate[:, s].T for s in parts.units]
-    )
+    if activated.gate is None:
+        d_up, d_gate = response * slope(activated.up), None
+    else:
+        d_up = response * ACTIVATIONS[activation](activated.gate)
+        d_gate = response * activated.up * slope(activated.gate)
+    inner = response.new_empty(len(parts.units), *response.shape[:2], module.down.shape[1])
+    for part, s in enumerate(parts.units):
+        torch.matmul(d_up[..., s], module.up.T[s], out=inner[part])
+        if d_gate is not None and module.gate is not None:
+            inner[part] += d_gate[..., s] @ module.gate.T[s]
+    return inner
 
 
 class Sweep(NamedTuple):
-    """Gradients of the metric at the stream after each writer's module."""
+    """What a reverse sweep finds, and the edge scores of a graph that it took along."""
 
-    after: dict[str, Tensor]  # per site, and "input": (n, t, d)
+    responses: dict[str, Tensor]  # gradient at the features of each site (n, t, features)
+    first: Tensor  # gradient at the embedding (n, t, d)
     answer: Tensor  # (n, d) at the stream that `logits` reads, at the answer
+    edges: Tensor | None  # (n, readers, writers)
 
 
 def sweep(
-    model: Transformer, trace: Trace, whole: Mapping[str, SiteParts], grad_logits: Tensor
+    model: Transformer,
+    trace: Trace,
+    whole: Mapping[str, SiteParts],
+    grad_logits: Tensor,
+    delta: Tensor | None = None,
 ) -> Sweep:
     """Reverse sweep from the gradient at the logits (n, vocabulary).
 
-    `whole` is the wiring of the graph of whole modules.
+    The gradient of a module is the sum over its parts, so a sweep through the parts of one graph
+    (`whole` its wiring, `delta` what its writers write) yields its edge scores at no further cost;
+    without `delta`, `whole` is best the graph of whole modules.
     """
     batch = trace.batch
     rows = torch.arange(len(batch.ids), device=grad_logits.device)
@@ -198,12 +198,30 @@ def sweep(
     answer = normalise_backward(grad_logits @ model.unembedding.T, at_answer, model.size)
     grad = torch.zeros_like(final)
     grad[rows, batch.last] = answer
-    after = {}
+    edges = None if delta is None else _answer_edges(delta, batch.last, answer)
+    responses = {}
     for site in reversed(model.sites):
-        after[site] = grad
-        grad = grad + input_gradients(model, trace, site, whole[site], grad)[0]
-    after["input"] = grad
-    return Sweep(after, answer)
+        responses[site] = grad @ model.writing(site).T
+        g = input_gradients(model, trace, site, whole[site], responses[site])
+        if delta is not None and edges is not None:
+            _add_edges(edges, whole[site], g, delta)
+        grad = grad + g.sum(0)
+    return Sweep(responses, grad, answer, edges)
+
+
+def _answer_edges(delta: Tensor, last: Tensor, answer: Tensor) -> Tensor:
+    """Edge scores (n, readers, writers) with those into `logits` filled in."""
+    edges = delta.new_zeros(delta.shape[1], len(delta), len(delta))
+    rows = torch.arange(len(last), device=last.device)
+    edges[:, -1] = torch.einsum("und,nd->nu", delta[:, rows, last], answer)
+    return edges
+
+
+def _add_edges(edges: Tensor, parts: SiteParts, g: Tensor, delta: Tensor) -> None:
+    """Fill in <Delta_u, g_v> of the readers of a site; g (p, n, t, d), delta (u, n, t, d)."""
+    low, high = parts.low, parts.high
+    earlier = delta[:low].flatten(2).permute(1, 2, 0)  # (n, t d, low)
+    edges[:, low - 1 : high - 1, :low] = g.flatten(2).transpose(0, 1) @ earlier
 
 
 def feature_scores(
@@ -213,10 +231,9 @@ def feature_scores(
 
     `change` holds differences of features (n, t, features) per site, of the embedding for "input".
     """
-    scores = {"input": (change["input"] * swept.after["input"]).sum(dim=(1, 2))[:, None]}
+    scores = {"input": (change["input"] * swept.first).sum(dim=(1, 2))[:, None]}
     for site in model.sites:
-        response = swept.after[site] @ model.writing(site).T  # (n, t, features)
-        scores[site] = (change[site] * response).sum(dim=1)
+        scores[site] = (change[site] * swept.responses[site]).sum(dim=1)
     return scores
 
 
@@ -231,6 +248,18 @@ def node_scores(graph: PartGraph, of_features: Mapping[str, Tensor]) -> Tensor:
     return result
 
 
+def contributions(
+    model: Transformer, parts: Mapping[str, SiteParts], change: Mapping[str, Tensor]
+) -> Tensor:
+    """What every writer of a graph writes for a change of features, Delta (writers, n, t, d)."""
+    first = change["input"]
+    delta = first.new_empty(max(site.high for site in parts.values()), *first.shape)
+    delta[0] = first
+    for site in model.sites:
+        delta[parts[site].low : parts[site].high] = write(model, site, parts[site], change[site])
+    return delta
+
+
 def edge_scores(
     model: Transformer,
     trace: Trace,
@@ -239,40 +268,33 @@ def edge_scores(
     change: Mapping[str, Tensor],
 ) -> Tensor:
     """Edge scores (n, readers, writers) of one graph, positions summed."""
-    n, t, d = change["input"].shape
-    writers = max(site.high for site in parts.values())
-    delta = change["input"].new_empty(n, writers, t, d)
-    delta[:, 0] = change["input"]
+    delta = contributions(model, parts, change)
+    edges = _answer_edges(delta, trace.batch.last, swept.answer)
     for site in model.sites:
-        low, high = parts[site].low, parts[site].high
-        delta[:, low:high] = write(model, site, parts[site], change[site]).transpose(0, 1)
-    result = delta.new_zeros(n, writers, writers)
-    for site in model.sites:
-        low, high = parts[site].low, parts[site].high
-        g = input_gradients(model, trace, site, parts[site], swept.after[site])  # (p, n, t, d)
-        earlier = delta[:, :low].flatten(2)  # (n, low, t d)
-        result[:, low - 1 : high - 1, :low] = g.transpose(0, 1).flatten(2) @ earlier.mT
-    rows = torch.arange(n, device=delta.device)
-    result[:, -1] = (delta[rows, :, trace.batch.last] @ swept.answer[:, :, None])[..., 0]
-    return result
+        g = input_gradients(model, trace, site, parts[site], swept.responses[site])
+        _add_edges(edges, parts[site], g, delta)
+    return edges
 
 
 class _Pass:
-    """Traces of one batch along the path from ablated to clean input, each made once."""
+    """Runs of one batch along the path from ablated to clean input.
+
+    Methods share the clean run; of the others, only the values at the last step's end are kept.
+    """
 
     def __init__(self, model: Transformer, prompts: Prompts, ablated: Ablated) -> None:
         self.model, self.prompts, self.ablated = model, prompts, ablated
-        self.clean = embed(model, prompts.clean)
-        self.traces: dict[float, Trace] = {}
+        self.clean = forward(model, prompts.clean)
+        self.ends: dict[float, dict[str, Tensor]] = {}
 
     def trace(self, alpha: float) -> Trace:
-        if alpha not in self.traces:
-            start = self.ablated.input.expand_as(self.clean)
-            stream = self.clean if alpha == 1 else start + alpha * (self.clean - start)
-            self.traces[alpha] = forward(self.model, self.prompts.clean, stream)
-        return self.traces[alpha]
+        if alpha == 1:
+            return self.clean
+        end = self.clean.streams[0]
+        start = self.ablated.input.expand_as(end)
+        return forward(self.model, self.prompts.clean, start + alpha * (end - start))
 
-    def values(self, alpha: float) -> dict[str, Tensor]:
+    def _values(self, alpha: float) -> dict[str, Tensor]:
         if alpha == 0:
             return {"input": self.ablated.input, **self.ablated.features}
         trace = self.trace(alpha)
@@ -280,7 +302,12 @@ class _Pass:
         return {"input": trace.streams[0], **features}
 
     def change(self, step: Step) -> dict[str, Tensor]:
-        start, end = self.values(step.start), self.values(step.end)
+        """What every feature, and the embedding as "input", changes by in a step."""
+        ends = (step.start, step.end)
+        self.ends = {
+            alpha: self.ends[alpha] if alpha in self.ends else self._values(alpha) for alpha in ends
+        }
+        start, end = (self.ends[alpha] for alpha in ends)
         return {site: end[site] - start[site] for site in end}
 
 
@@ -302,44 +329,67 @@ def attribute(
     the batch. Graphs named in `nodes_only` get no edge scores (single features have too many).
     Raises ConfigError for an unknown method, metric or ablation.
     """
-    from connectome import parts as part_graphs
-
     gradient = metrics.gradient(metric)
     plans = {name: method(name)(steps) for name in methods}
     wired = {name: wiring(model, graph) for name, graph in graphs.items() if name not in nodes_only}
-    counts = {site: model.features(site) for site in model.sites}
-    whole = wiring(model, part_graphs.modules(counts, model.sites))
-    found: dict[tuple[str, str], list[tuple[Tensor, Tensor | None]]] = {}
+    along = next(iter(wired), None)  # the graph whose parts the sweep goes through
+    whole = wired[along] if along is not None else _whole(model)
+    fixed = (
+        None if ablation == "counterfactual" else ablated_values(model, prompts, ablation, prompts)
+    )
+    found: dict[tuple[str, str], list[Scores]] = {}
     for batch in prompts.batches(batch_pairs):
-        ablated = ablated_values(model, batch, ablation, discovery=prompts)
-        run = _Pass(model, batch, ablated)
+        run = _Pass(model, batch, fixed or ablated_values(model, batch, ablation))
         for name, plan in plans.items():
-            total: dict[str, tuple[Tensor | float, Tensor | float]] = {}
+            total: dict[str, Scores] = {}
             for step in plan:
-                trace = run.trace(step.alpha)
-                logits = logits_at_answer(model, trace)
-                swept = sweep(model, trace, whole, gradient(logits, batch.right, batch.wrong))
-                change = run.change(step)
+                trace, change = run.trace(step.alpha), run.change(step)
+                grad = gradient(logits_at_answer(model, trace), batch.right, batch.wrong)
+                delta = None if along is None else contributions(model, whole, change)
+                swept = sweep(model, trace, whole, grad, delta)
+                del delta  # as large as the differences of the next graph
                 of_features = feature_scores(model, swept, change)
                 for graph_name, graph in graphs.items():
-                    nodes, edges = total.get(graph_name, (0.0, 0.0))
-                    nodes = nodes + step.weight * node_scores(graph, of_features).double()
-                    if graph_name in wired:
-                        scored = edge_scores(model, trace, swept, wired[graph_name], change)
-                        edges = edges + step.weight * scored.double()
-                    total[graph_name] = nodes, edges
-            for graph_name, (nodes, edges) in total.items():
-                kept = edges if isinstance(edges, Tensor) else None
-                found.setdefault((graph_name, name), []).append((nodes, kept))  # type: ignore
-    return {
-        key: Scores(
-            torch.cat([nodes for nodes, _ in batches]).cpu().numpy(),
-            None
-            if batches[0][1] is None
-            else torch.cat([edges for _, edges in batches if edges is not None]).cpu().numpy(),
-        )
-        for key, batches in found.items()
-    }
+                    edges = None
+                    if graph_name == along:
+                        edges = swept.edges
+                    elif graph_name in wired:
+                        edges = edge_scores(model, trace, swept, wired[graph_name], change)
+                    scores = _weighted(step.weight, node_scores(graph, of_features), edges)
+                    total[graph_name] = _added(total.get(graph_name), scores)
+            for graph_name, scores in total.items():
+                found.setdefault((graph_name, name), []).append(scores)
+    return {key: _joined(scores) for key, scores in found.items()}
+
+
+def _whole(model: Transformer) -> dict[str, SiteParts]:
+    """The wiring of whole modules."""
+    counts = {site: model.features(site) for site in model.sites}
+    return wiring(model, modules(counts, model.sites))
+
+
+def _weighted(weight: float, nodes: Tensor, edges: Tensor | None) -> Scores:
+    def weigh(x: Tensor) -> np.ndarray:
+        return weight * x.double().cpu().numpy()
+
+    return Scores(weigh(nodes), None if edges is None else weigh(edges))
+
+
+def _added(total: Scores | None, step: Scores) -> Scores:
+    if total is None:
+        return step
+    edges = None
+    if total.edges is not None and step.edges is not None:
+        edges = total.edges + step.edges
+    return Scores(total.nodes + step.nodes, edges)
+
+
+def _joined(batches: Sequence[Scores]) -> Scores:
+    edges = [scores.edges for scores in batches if scores.edges is not None]
+    return Scores(
+        np.concatenate([scores.nodes for scores in batches]),
+        np.concatenate(edges) if edges else None,
+    )
 
 
 @torch.inference_mode()
@@ -351,17 +401,13 @@ def site_attributions(
     Returns {site: (n, features) float32}; rows of the attribution covariance.
     """
     gradient = metrics.gradient(metric)
-    counts = {site: model.features(site) for site in model.sites}
-    from connectome import parts as part_graphs
-
-    whole = wiring(model, part_graphs.modules(counts, model.sites))
+    whole = _whole(model)
     found: dict[str, list[Tensor]] = {site: [] for site in model.sites}
     for batch in prompts.batches(batch_pairs):
         run = _Pass(model, batch, ablated_values(model, batch, "counterfactual"))
-        trace = run.trace(1.0)
-        logits = logits_at_answer(model, trace)
-        swept = sweep(model, trace, whole, gradient(logits, batch.right, batch.wrong))
-        scores = feature_scores(model, swept, run.change(Step(1.0, 0.0, 1.0, 1.0)))
+        grad = gradient(logits_at_answer(model, run.clean), batch.right, batch.wrong)
+        swept = sweep(model, run.clean, whole, grad)
+        scores = feature_scores(model, swept, run.change(eap(1)[0]))
         for site, values in found.items():
             values.append(scores[site])
     return {
@@ -377,28 +423,67 @@ def exact(
     metric: str,
     ablation: str = "counterfactual",
     memory: int = MEMORY,
+    batch_pairs: int = 64,
 ) -> Scores:
     """Effect of ablating each part everywhere, and of cutting each edge alone, by running it.
 
-    s = m(N) - m(N without it), per prompt. Edges into one site are run together, from that site
-    on: nothing before it changes.
+    s = m(N) - m(N without it), per prompt. All other parts go on carrying their current values, so
+    what stands before the cut is the clean run, and behind it the plain forward pass goes on from a
+    changed stream; runs of one site are batched.
     """
-    measure = metrics.metric(metric)
-    ablated = ablated_values(model, prompts, ablation, discovery=prompts)
-    intact = logits_at_answer(model, forward(model, prompts.clean))
-    reference = measure(intact, prompts.right, prompts.wrong).double()
+    measure, parts = metrics.metric(metric), wiring(model, graph)
+    fixed = (
+        None if ablation == "counterfactual" else ablated_values(model, prompts, ablation, prompts)
+    )
+    found = []
+    for batch in prompts.batches(batch_pairs):
+        run = _Pass(model, batch, fixed or ablated_values(model, batch, ablation))
+        found.append(_exact(model, run, graph, parts, measure, memory))
+    return _joined(found)
 
-    def effect(logits: Tensor) -> np.ndarray:
-        return (reference - measure(logits, prompts.right, prompts.wrong).double()).cpu().numpy()
 
-    keep = ~np.eye(graph.writers, dtype=bool)
-    nodes = effect(run_nodes(model, prompts, graph, keep, ablated, memory)).T
-    edges = np.zeros((len(prompts), graph.writers, graph.writers))
-    for site, (low, high) in list(graph.bounds.items())[1:]:
-        reader, writer = np.nonzero(graph.exists[low - 1 : high - 1])
-        reader = reader + low - 1
-        masks = np.repeat(graph.exists[None], len(reader), axis=0)
-        masks[np.arange(len(reader)), reader, writer] = False
-        logits = run_edges(model, prompts, graph, masks, ablated, memory, start=site)
-        edges[:, reader, writer] = effect(logits).T
+def _exact(
+    model: Transformer,
+    run: _Pass,
+    graph: PartGraph,
+    parts: Mapping[str, SiteParts],
+    measure: Callable[[Tensor, Tensor, Tensor], Tensor],
+    memory: int,
+) -> Scores:
+    clean, right, wrong = run.clean, run.prompts.right, run.prompts.wrong
+    intact = measure(logits_at_answer(model, clean), right, wrong)
+    delta = contributions(model, parts, run.change(eap(1)[0]))  # (u, n, t, d)
+    _, n, t, d = delta.shape
+    nodes = np.zeros((n, graph.writers))
+    edges = np.zeros((n, graph.writers, graph.writers))
+
+    def effect(stream: Tensor, behind: Sequence[str]) -> np.ndarray:
+        """Loss (n, c) of the metric in runs that go on from streams (c, n, t, d)."""
+        loss = intact - measure(finish(model, clean, stream, behind), right, wrong)
+        return loss.double().T.cpu().numpy()
+
+    def blocks(count: int, readers: int) -> list[slice]:
+        """Runs whose streams, one per reader and source, fit the memory."""
+        cell = readers * n * t * (4 * d + 3 * model.size.hidden) * delta.element_size()
+        step = max(1, memory // cell)
+        return [slice(first, min(first + step, count)) for first in range(0, count, step)]
+
+    nodes[:, :1] = effect(clean.streams[0] - delta[:1], model.sites)
+    for number, site in enumerate(model.sites):
+        low, high = parts[site].low, parts[site].high
+        before, after = clean.streams[number], clean.streams[number + 1]
+        behind, features = model.sites[number + 1 :], features_of(clean, site)
+        for some in blocks(high - low, 1):
+            cut = slice(low + some.start, low + some.stop)
+            nodes[:, cut] = effect(after - delta[cut], behind)
+        for some in blocks(low, high - low):
+            x = (before - delta[some]).expand(high - low, -1, n, t, d)  # (p, c, n, t, d)
+            c = x.shape[1]
+            turn = Rotary(*(None if a is None else a.repeat(c, 1, 1) for a in clean.turn))
+            keys = clean.batch.hidden_keys.repeat(c, 1, 1)
+            change = run_parts(model, site, parts[site], x, turn, keys, features)
+            for part, of_part in enumerate(change, low):
+                edges[:, part - 1, some] = effect(after + of_part, behind)
+    for some in blocks(graph.writers, 1):
+        edges[:, -1, some] = effect(clean.streams[-1] - delta[some], ())
     return Scores(nodes, edges)

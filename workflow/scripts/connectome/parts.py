@@ -322,5 +322,7 @@ def read_exchange(path: Path, graph: PartGraph) -> tuple[Array, int]:
         total[place] += score
         seen[place] = True
     if wrong:
-        raise DataError(f"{path}: unknown edges, or scores that are no numbers: {', '.join(wrong[:5])}")
+        raise DataError(
+            f"{path}: unknown edges, or scores that are no numbers: {', '.join(wrong[:5])}"
+        )
     return total, int((graph.exists & ~seen).sum())

@@ -10,6 +10,7 @@ Axes in names and comments: n prompts, t or q, k positions, d width, h heads, w 
 units, p parts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -48,7 +49,7 @@ class Attention:
 class Mlp:
     """Hidden units; `gate` is None in an MLP without gate."""
 
-    gate: Tensor | None  # (d, f)
+    gate: Tensor | None  # (d, f), a unit's column contiguous in memory, as in `up`
     gate_bias: Tensor | None  # (f,)
     up: Tensor  # (d, f)
     up_bias: Tensor  # (f,)
@@ -104,7 +105,7 @@ def load(
     blocks = tuple(
         (
             Attention(*map(cast, _fold_attention(attention, size))),
-            Mlp(*(None if tensor is None else cast(tensor) for tensor in _fold_mlp(mlp))),
+            _by_unit(*(None if tensor is None else cast(tensor) for tensor in _fold_mlp(mlp))),
         )
         for attention, mlp in raw.blocks
     )
@@ -159,6 +160,17 @@ def _singular_directions(value: Tensor, output: Tensor) -> tuple[Tensor, Tensor]
     largest = writing.gather(2, writing.abs().argmax(dim=2, keepdim=True))  # (h, w, 1)
     sign = torch.where(largest < 0, -1.0, 1.0).to(writing.dtype)
     return reading * sign.transpose(1, 2), writing * sign
+
+
+def _by_unit(gate, gate_bias, up, up_bias, down, constant) -> Mlp:
+    """An MLP whose columns are contiguous, so that the units of a part are picked by rows."""
+    gate = None if gate is None else gate.T.contiguous().T
+    return Mlp(gate, gate_bias, up.T.contiguous().T, up_bias, down, constant)
+
+
+def units_of(matrix: Tensor, units: Tensor | slice) -> Tensor:
+    """Columns (d, s) of the units of a part."""
+    return matrix.T[units].T
 
 
 def _fold_mlp(raw: RawMlp) -> tuple[Tensor | None, ...]:
@@ -230,17 +242,22 @@ class Normed(NamedTuple):
 def normalise(x: Tensor, size: Dimensions) -> Normed:
     """LayerNorm or RMSNorm without gain and bias."""
     if size.centred:
-        x = x - x.mean(-1, keepdim=True)
+        normed, _, scale = torch.native_layer_norm(x, [size.width], None, None, size.eps)
+        return Normed(normed, scale)
     scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + size.eps)
     return Normed(x * scale, scale)
 
 
 def normalise_backward(grad: Tensor, normed: Normed, size: Dimensions) -> Tensor:
-    """Gradient at the norm's input from the gradient at its output; shapes broadcast."""
-    inner = grad - normed.x * (grad * normed.x).mean(-1, keepdim=True)
+    """Gradient at the norm's input from the gradient at its output, which is overwritten.
+
+    Shapes broadcast: grad (..., n, t, d) for norms of (n, t, d).
+    """
+    along = torch.linalg.vecdot(grad, normed.x)[..., None]
+    grad.addcmul_(normed.x, along, value=-1 / size.width)
     if size.centred:
-        inner = inner - grad.mean(-1, keepdim=True)
-    return inner * normed.scale
+        grad -= grad.mean(-1, keepdim=True)
+    return grad.mul_(normed.scale)
 
 
 class Rotary(NamedTuple):
@@ -318,8 +335,8 @@ def attend(
     query = rotate(read(module.query[heads], module.query_bias[heads]), turn)
     key = rotate(read(module.key[heads], module.key_bias[heads]), turn)
     value = read(module.value[heads], None)
-    scores = query @ key.transpose(-1, -2) / module.query.shape[-1] ** 0.5
-    pattern = scores.masked_fill(hidden_keys, float("-inf")).softmax(-1)
+    scores = query @ (key.transpose(-1, -2) * module.query.shape[-1] ** -0.5)
+    pattern = scores.masked_fill_(hidden_keys, float("-inf")).softmax(-1)
     return Attended(query, key, value, pattern, pattern @ value)
 
 
@@ -334,10 +351,10 @@ class Activated(NamedTuple):
 def activate(module: Mlp, x: Tensor, activation: str, units: Tensor | slice) -> Activated:
     """Hidden units on normed inputs x (..., d)."""
     act = ACTIVATIONS[activation]
-    up = x @ module.up[:, units] + module.up_bias[units]
+    up = x @ units_of(module.up, units) + module.up_bias[units]
     if module.gate is None or module.gate_bias is None:
         return Activated(None, up, act(up))
-    gate = x @ module.gate[:, units] + module.gate_bias[units]
+    gate = x @ units_of(module.gate, units) + module.gate_bias[units]
     return Activated(gate, up, act(gate) * up)
 
 
@@ -376,6 +393,27 @@ def forward(model: Transformer, batch: Batch, stream: Tensor | None = None) -> T
         stream = stream + features_of(trace, site) @ model.writing(site) + module.constant
         trace.streams.append(stream)
     return trace
+
+
+def finish(model: Transformer, trace: Trace, stream: Tensor, sites: Sequence[str]) -> Tensor:
+    """Answer logits (c, n, vocabulary) of c runs of a pass's prompts that go on from other streams.
+
+    `stream` (c, n, t, d) is what the first of the remaining `sites` reads.
+    """
+    c, n = stream.shape[:2]
+    stream = stream.flatten(0, 1)
+    turn = Rotary(*(None if part is None else part.repeat(c, 1, 1) for part in trace.turn))
+    hidden_keys = trace.batch.hidden_keys.repeat(c, 1, 1)
+    for site in sites:
+        module, x = model.module(site), normalise(stream, model.size).x
+        if isinstance(module, Attention):
+            z = attend(module, x[None], turn, hidden_keys, slice(None)).z
+            features = z.permute(1, 2, 0, 3).flatten(2)
+        else:
+            features = activate(module, x, model.size.activation, slice(None)).hidden
+        stream = stream + features @ model.writing(site) + module.constant
+    rows = torch.arange(n, device=stream.device)
+    return unembed(model, stream.unflatten(0, (c, n))[:, rows, trace.batch.last])
 
 
 def logits_at_answer(model: Transformer, trace: Trace) -> Tensor:

@@ -153,7 +153,9 @@ def _size_fault(module: ModuleType, config: Mapping[str, Any]) -> str | None:
         if name in ("activation", "centred") or (name == "rotary_base" and value is None):
             continue
         if not isinstance(value, kind) or isinstance(value, bool) or not 0 < value < math.inf:
-            return f"{name} = {value!r} is not a positive {'' if kind != (int,) else 'whole '}number"
+            return (
+                f"{name} = {value!r} is not a positive {'' if kind != (int,) else 'whole '}number"
+            )
     if size.heads % size.kv_heads:
         return f"{size.heads} heads cannot share {size.kv_heads} key-value heads evenly"
     if module.SQUARE and size.heads * size.head_width != size.width:

@@ -77,15 +77,24 @@ def _theme() -> str:
 
 
 def _data(results: Results) -> dict[str, Any]:
-    """All tables that the page read: columns, and rows as lists of the fields' text."""
+    """All tables that the page read, column by column: {"name", "words", "at"}.
+
+    `words` are the different fields of a column in order of appearance, `at` their numbers row by
+    row; `at` is left out where every row has a word of its own.
+    """
     return {
-        table.name: {
-            "columns": list(table.columns),
-            "rows": [[line[column] for column in table.columns] for line in table.lines],
-        }
+        table.name: [_column(name, [line[name] for line in table.lines]) for name in table.columns]
         for table in results.tables()
         if not table.missing
     }
+
+
+def _column(name: str, fields: list[str]) -> dict[str, Any]:
+    words = list(dict.fromkeys(fields))
+    if len(words) == len(fields):
+        return {"name": name, "words": words}
+    number = {word: i for i, word in enumerate(words)}
+    return {"name": name, "words": words, "at": [number[field] for field in fields]}
 
 
 def figure_image(results: Results, name: str, description: str) -> Html | None:

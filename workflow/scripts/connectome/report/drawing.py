@@ -37,6 +37,7 @@ def themed(svg: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'style="[^"]*"', lambda found: _variables(found[0]), svg)
+    svg = _small(svg)
     rules = [";".join(f"--{row[0]}:{row[i]}" for row in THEME) for i in (1, 2)]
     style = (
         f"<style>:root{{{rules[0]}}}@media (prefers-color-scheme:dark){{:root{{{rules[1]}}}}}"
@@ -44,6 +45,18 @@ def themed(svg: str) -> str:
     )
     head = svg.index(">") + 1
     return svg[:head] + style + svg[head:]
+
+
+def _small(svg: str) -> str:
+    """The same drawing in fewer bytes: a hundredth of a point, no names nobody refers to."""
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r">\s+<", "><", svg)
+    return re.sub(r' (?:d|x|y)="[^"]*"', lambda found: _coarse(found[0]), svg)
+
+
+def _coarse(attribute: str) -> str:
+    text = re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", attribute)
+    return re.sub(r'\s*\n\s*|\s+(?=")', lambda found: " " if "\n" in found[0] else "", text)
 
 
 def _variables(style: str) -> str:

@@ -1,0 +1,161 @@
+"""Synthetic results, their tables, some figures and the page: made once for all tests of them.
+
+Everything goes through the scripts' own `main`, in this process.
+"""
+
+import argparse
+import atexit
+import functools
+import importlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import synthetic_results
+from conftest import ROOT
+from synthetic_results import CANNOT, DICTIONARY
+
+MODEL = "demo"
+PLAN = synthetic_results.plan((MODEL,))
+CFG = PLAN["report"] | {"seed": 1, "dpi": 50, "bins": 24}
+DRAWN_SITES = ["mlp.0.activation", "attn.0.attribution"]
+DRAWN_TASKS = ["ioi", CANNOT]
+SUFFIXES = (".csv", ".pdf", ".svg", ".png")
+
+
+def call(script: str, **arguments: Any) -> None:
+    """Run one script in this process."""
+    stamp = {"cfg": "{}", "code": ""}
+    args = argparse.Namespace(cfg=CFG, stamp=stamp, **arguments)
+    importlib.import_module(script).main(args)
+
+
+@functools.cache
+def results() -> Path:
+    """Folder with results of two models, all tables, and figures of some sites and tasks."""
+    root = Path(tempfile.mkdtemp(prefix="lm-connectome-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    synthetic_results.write(root)
+    make_tables(root)
+    make_figures(root)
+    return root
+
+
+@functools.cache
+def page() -> str:
+    """The page of the first model."""
+    root = results()
+    call_page(root)
+    return (root / "report.html").read_text(encoding="utf-8")
+
+
+def call_page(root: Path, plan: dict[str, Any] = PLAN) -> None:
+    """Write report.html into a results folder."""
+    from connectome.report.build import build
+
+    text = build(root, plan, ROOT / "workflow" / "report")
+    (root / "report.html").write_text(text, encoding="utf-8")
+
+
+def make_tables(root: Path) -> None:
+    """All tables, as the rules make them."""
+
+    def found(pattern: str) -> list[Path]:
+        return sorted(root.glob(pattern))
+
+    out = root / "tables"
+    competence = found("*/tasks/*.competence.json")
+    edges = found("*/*/circuits/*.edges.parquet")
+    call("tabulate_models", models=found("*/model.json"), output=out / "models.csv")
+    call("tabulate_training", curves=found("*/training.parquet"), output=out / "training.csv")
+    call(
+        "tabulate_competence",
+        competence=competence,
+        prompts=found("*/tasks/*.parquet"),
+        output=out / "competence.csv",
+        examples=out / "prompts.csv",
+    )
+    call(
+        "tabulate_sites",
+        graphs=found("*/*/graph/*.npz"),
+        fits=found("*/*/sbm/*.json"),
+        output=out / "sites.csv",
+        levels=out / "levels.csv",
+    )
+    call(
+        "tabulate_rois",
+        covariance=found("*/*/covariance/*.npz"),
+        partitions=found("*/*/partitions.parquet"),
+        nodes=found("*/*/circuits/*.nodes.parquet"),
+        output=out / "rois.csv",
+        scores=out / "roi_scores.csv",
+    )
+    call(
+        "tabulate_faithfulness",
+        evaluations=found("*/*/evaluation/*.parquet"),
+        competence=competence,
+        output=out / "faithfulness.csv",
+        sizes=out / "sizes.csv",
+    )
+    call("tabulate_circuits", edges=edges, sizes=out / "sizes.csv", output=out / "circuits.csv")
+    call("tabulate_agreement", edges=edges, output=out / "agreement.csv")
+    names = ("models", "competence", "sites", "rois", "roi_scores", "sizes", "agreement")
+    call(
+        "tabulate_summary",
+        tables=[out / f"{name}.csv" for name in names],
+        output=out / "summary.csv",
+    )
+
+
+def make_figures(root: Path) -> None:
+    """One figure of each kind, and those of a refused site and of a task the model cannot do."""
+    tables, out = root / "tables", root / "figures"
+    pair = {"model": MODEL, "dictionary": DICTIONARY}
+    stem = f"{MODEL}.{DICTIONARY}"
+    call(
+        "plot_competence",
+        competence=tables / "competence.csv",
+        model=MODEL,
+        output=out / f"competence.{MODEL}.csv",
+    )
+    call(
+        "plot_training",
+        training=tables / "training.csv",
+        model=MODEL,
+        output=out / f"training.{MODEL}.csv",
+    )
+    call(
+        "plot_rois",
+        sites=tables / "sites.csv",
+        levels=tables / "levels.csv",
+        output=out / f"rois.{stem}.csv",
+        **pair,
+    )
+    call("plot_ablation", sizes=tables / "sizes.csv", output=out / f"ablation.{stem}.csv", **pair)
+    for site in DRAWN_SITES:
+        call(
+            "plot_covariance",
+            covariance=root / MODEL / DICTIONARY / "covariance" / f"{site}.npz",
+            fit=root / MODEL / DICTIONARY / "sbm" / f"{site}.json",
+            output=out / f"covariance.{stem}.{site}.csv",
+        )
+    names = ("circuits", "roi_scores", "sizes", "competence", "prompts")
+    for task in DRAWN_TASKS:
+        call(
+            "plot_faithfulness",
+            faithfulness=tables / "faithfulness.csv",
+            task=task,
+            output=out / f"faithfulness.{stem}.{task}.csv",
+            **pair,
+        )
+        call(
+            "plot_circuit",
+            tables=[tables / f"{name}.csv" for name in names],
+            task=task,
+            output=[
+                out / f"circuit.{stem}.{task}.{partition}.csv"
+                for partition in PLAN["report"]["circuits"]
+            ],
+            **pair,
+        )

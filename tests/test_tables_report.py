@@ -1,0 +1,246 @@
+"""Tables that leave the workflow: every cell against the results it is made from."""
+
+import json
+import statistics
+
+import numpy as np
+import pytest
+from scipy.stats import pearsonr, spearmanr
+
+import report_chain
+import synthetic_results
+from connectome import arrays, tables
+from connectome.errors import DataError
+from connectome.tabulate import agreement, circuits, faithfulness, identity, rois, sites, summary
+from synthetic_results import CANNOT, NASTY, REFUSED, TASKS
+
+
+@pytest.fixture(scope="module")
+def table():
+    return lambda name: tables.read_csv(report_chain.results() / "tables" / f"{name}.csv")
+
+
+def only(rows, **wanted):
+    found = [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+    assert len(found) == 1, (wanted, len(found))
+    return found[0]
+
+
+def test_a_path_says_which_result_it_is_and_a_wrong_one_is_refused(tmp_path):
+    template = "{model}/{dictionary}/sbm/{site}.{kind}.json"
+    path = tmp_path / "it's a tést.x" / "demo" / "neurons" / "sbm" / "attn.0.activation.json"
+    assert identity.fields(path, template) == {
+        "model": "demo",
+        "dictionary": "neurons",
+        "site": "attn.0",
+        "kind": "activation",
+    }
+    with pytest.raises(DataError, match="not a path of the form"):
+        identity.fields(tmp_path / "sbm" / "attn.json", "{model}/tasks/{task}.parquet")
+
+
+def test_undefined_numbers_are_empty_fields_never_nan(table):
+    curve = [row for row in table("training") if row["task"] == "ioi" and row["step"] == "400"]
+    assert sorted(row["value"] for row in curve)[0] == ""
+    for path in sorted((report_chain.results() / "tables").glob("*.csv")):
+        for row in tables.read_csv(path):
+            assert not {"nan", "inf", "None"} & set(row.values()), (path.name, row)
+
+
+def test_only_models_trained_here_have_training_rows(table):
+    assert {row["model"] for row in table("models")} == {"demo", "other"}
+    assert {row["model"] for row in table("training")} == {"demo"}
+
+
+def test_competence_holds_the_numbers_of_its_record(table):
+    path = report_chain.results() / "demo" / "tasks" / f"{CANNOT}.competence.json"
+    record = arrays.read_json(path)
+    row = only(table("competence"), model="demo", task=CANNOT, split="heldout")
+    measured = record["splits"]["heldout"]
+    assert float(row["gap_hi"]) == measured["gap"]["hi"]
+    assert float(row["accuracy_corrupted"]) == measured["accuracy_corrupted"]["value"]
+    assert (row["competent"], row["reason"]) == ("false", record["reason"])
+
+
+def test_prompts_survive_the_table_character_by_character(table):
+    shown = [row for row in table("prompts") if row["model"] == "demo" and row["task"] == "ioi"]
+    assert [row["split"] for row in shown] == ["heldout"] * 2
+    for row, token in zip(shown, (NASTY[1], NASTY[3]), strict=True):
+        assert row["clean"][0] == '"' and row["clean"].isascii()
+        assert json.loads(row["clean"]) == f"When Mary and {token} went"
+        assert json.loads(row["answers"]) == [token]
+
+
+def test_sites_count_blocks_and_keep_the_reason_of_a_refusal(table):
+    found = table("sites")
+    refused = only(found, model="demo", site=REFUSED[0], kind=REFUSED[1])
+    assert refused["status"] == "refused" and "0.9100" in refused["reason"]
+    assert (refused["blocks"], refused["seed_ami"], refused["null_pass"]) == ("0", "", "")
+    fitted = only(found, model="demo", site="mlp.0", kind="activation")
+    assert (fitted["blocks"], fitted["levels"]) == ("6", "6 > 2 > 1")
+    assert (fitted["null_permuted"], fitted["null_rolled"]) == ("1", "2")
+    assert fitted["unit"] == "token positions" and float(fitted["threshold"]) == 0.05
+
+
+def test_each_level_accounts_for_every_feature(table):
+    sizes = {}
+    for row in table("levels"):
+        key = (row["model"], row["site"], row["kind"], row["level"])
+        sizes[key] = sizes.get(key, 0) + int(row["features"])
+    assert {v for k, v in sizes.items() if k[1].startswith("mlp")} == {synthetic_results.HIDDEN}
+    fit = {"levels": [[0, 0, 1, -1, -2]]}
+    assert [row["features"] for row in sites.part_rows([({}, fit)])] == [1, 1, 2, 1]
+
+
+def test_mean_correlation_inside_a_part_leaves_the_diagonal_out():
+    r = np.array([[1.0, 0.2, 0.4], [0.2, 1.0, 0.6], [0.4, 0.6, 1.0]])
+    assert rois.mean_inside(r, np.array([0, 1, 2])) == pytest.approx(0.4)
+    assert rois.mean_inside(r, np.array([1, 2])) == pytest.approx(0.6)
+    assert rois.mean_inside(r, np.array([1])) is None
+
+
+def test_random_sets_of_a_planted_group_are_looser_and_the_whole_site_has_none():
+    r = np.eye(12)
+    r[:4, :4] = 0.9
+    np.fill_diagonal(r, 1)
+    columns = {
+        "site": ["mlp.0"] * 12,
+        "feature": list(range(12)),
+        "rois": [0] * 4 + [1] * 7 + [-2],
+        "stability": [0.5, 1.0, None, float("nan")] + [1.0] * 8,
+    }
+    pair = {"model": "demo", "dictionary": "neurons"}
+    first, second = rois.rows(pair, columns, {("mlp.0", "activation"): r}, seed=1)
+    assert (first["part"], first["features"]) == ("m0.r0", 4)
+    assert first["mean_r"] == pytest.approx(0.9) and first["mean_r_random_hi"] < 0.9
+    assert first["stability"] == 0.75
+    assert second["mean_r"] == 0.0
+    columns["rois"] = [0] * 12
+    (whole,) = rois.rows(pair, columns, {("mlp.0", "activation"): r}, seed=1)
+    assert whole["mean_r_random"] is None
+
+
+def test_shares_of_a_partition_sum_to_one_and_follow_the_absolute_score(table):
+    shown = [
+        row
+        for row in table("roi_scores")
+        if (row["model"], row["task"], row["partition"]) == ("demo", "ioi", "heads")
+    ]
+    assert {row["method"] for row in shown} == {"eap-ig-inputs"}
+    assert sum(float(row["share"]) for row in shown) == pytest.approx(1)
+    by_share = sorted(shown, key=lambda row: float(row["share"]))
+    assert by_share[-1] is max(shown, key=lambda row: abs(float(row["score"])))
+
+
+def evaluation(edges, f, **others):
+    row = dict.fromkeys(faithfulness.COLUMNS, None)
+    return row | {
+        "model": "m", "dictionary": "d", "task": "t", "competent": True, "partition": "heads",
+        "method": "eap", "ablation": "counterfactual", "intervention": "edge", "mode": "circuit",
+        "edges": edges, "requested": edges, "features": edges, "f_ratio": f, "f_lo": f, "f_hi": f,
+    } | others  # fmt: skip
+
+
+def test_the_smallest_circuit_above_the_target_is_chosen_whatever_the_order():
+    curve = [evaluation(40, 1.0), evaluation(9, 0.9), evaluation(20, 0.84), evaluation(4, 0.2)]
+    curve += [evaluation(2, None), evaluation(3, 0.99, mode="complement")]
+    (row,) = faithfulness.size_rows(curve, 0.85)
+    assert (row["edges"], row["reached"], row["edges_all"]) == (9, True, 40)
+    (row,) = faithfulness.size_rows([curve[3], curve[2]], 0.85)
+    assert (row["edges"], row["reached"], row["faithfulness"]) == (20, False, 0.84)
+
+
+def test_a_circuit_is_held_against_random_circuits_at_least_as_large():
+    null = {"null_lo": 0.0, "null_median": 0.1, "draws": 20, "p": 0.05}
+    curve = [evaluation(9, 0.9), evaluation(20, 0.95, null_hi=0.3, **null)]
+    curve.append(evaluation(5, 0.1, null_hi=0.2, **null))
+    (row,) = faithfulness.size_rows(curve, 0.85)
+    assert (row["edges"], row["null_edges"], row["null_hi"], row["p"]) == (9, 20, 0.3, None)
+    (row,) = faithfulness.size_rows([curve[0], curve[2]], 0.85)
+    assert (row["null_edges"], row["null_hi"]) == (None, None)
+
+
+def test_the_drawn_circuit_is_the_one_that_was_evaluated(table):
+    drawn, sizes = table("circuits"), table("sizes")
+    for task in TASKS:
+        for partition in ("heads", "rois_attribution"):
+            size = only(
+                sizes, model="demo", task=task, partition=partition, method="eap-ig-inputs",
+                intervention="edge",
+            )  # fmt: skip
+            edges = [
+                row
+                for row in drawn
+                if (row["model"], row["task"], row["partition"]) == ("demo", task, partition)
+            ]
+            assert len(edges) == int(size["edges"])
+            assert {row["faithfulness"] for row in edges} <= {size["faithfulness"]}
+
+
+def test_selection_equals_a_plain_search_for_paths():
+    path = report_chain.results() / "demo" / "neurons" / "circuits" / "ioi.edges.parquet"
+    rows = [
+        row
+        for row in tables.read_table(path).to_pylist()
+        if row["partition"] == "rois" and row["method"] == "eap"
+    ]
+    graph = circuits.graph_of(rows)
+    place = {name: i for i, name in enumerate(graph.names)}
+    ranked = sorted(rows, key=lambda row: (-abs(row["score"]), f"{row['src']}->{row['dst']}"))
+    for size in (3, 12, 60):
+        pairs = [(place[row["src"]], place[row["dst"]]) for row in ranked[:size]]
+        brute = set(synthetic_results.pruned(pairs, len(graph.names) - 1))
+        kept = circuits.select(rows, size, "absolute")
+        assert {(place[row["src"]], place[row["dst"]]) for row in kept} == brute
+        scores = [abs(row["score"]) for row in kept]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_agreement_equals_scipy_and_counts_the_overlap():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 50))
+    found = agreement.compare(x, y, top=10)
+    assert found["spearman_abs"] == pytest.approx(spearmanr(np.abs(x), np.abs(y)).statistic)
+    assert found["pearson"] == pytest.approx(pearsonr(x, y).statistic)
+    assert found["chance"] == 0.2
+    hand = agreement.compare(np.array([9.0, -8, 1, 0]), np.array([7.0, 0, -9, 1]), top=2)
+    assert hand["top_overlap"] == 0.5
+    assert agreement.compare(np.ones(3), np.arange(3.0), top=2)["spearman_abs"] is None
+
+
+def test_summary_repeats_the_tables_and_leaves_out_what_the_model_cannot_do(table):
+    found = [row for row in table("summary") if row["model"] == "demo"]
+    assert only(found, key="tasks")["value"] == "5"
+    assert only(found, key="tasks_competent")["value"] == "4"
+    assert only(found, key="task_cannot")["task"] == CANNOT
+    able = [
+        float(row["accuracy_clean"])
+        for row in table("competence")
+        if (row["model"], row["split"], row["competent"]) == ("demo", "heldout", "true")
+    ]
+    row = only(found, key="accuracy_clean")
+    assert float(row["value"]) == statistics.median(able)
+    assert (float(row["lo"]), float(row["hi"])) == (min(able), max(able))
+    edges = [
+        int(row["edges"])
+        for row in table("sizes")
+        if (row["model"], row["partition"], row["method"], row["intervention"])
+        == ("demo", "heads", "eap-ig-inputs", "edge")
+        and row["competent"] == row["reached"] == "true"
+    ]
+    assert float(only(found, key="edges_needed", partition="heads")["value"]) == statistics.median(
+        edges
+    )
+    assert only(found, key="sites_null_pass", kind="attribution")["value"] == "4"
+    assert only(found, key="rois", kind="activation")["value"] == "24"
+
+
+def test_summary_of_a_model_that_can_do_nothing_has_no_medians(table):
+    names = ("models", "competence", "sites", "rois", "roi_scores", "sizes", "agreement")
+    found = {name: [dict(row) for row in table(name)] for name in names}
+    for row in (*found["competence"], *found["sizes"]):
+        row["competent"] = "false"
+    rows = [row for row in summary.rows(found, report_chain.CFG) if row["model"] == "demo"]
+    assert only(rows, key="tasks_competent")["value"] == 0
+    assert only(rows, key="edges_needed", partition="heads")["value"] is None
+    assert not [row for row in rows if row["key"].startswith("agreement")]
