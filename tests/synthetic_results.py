@@ -56,6 +56,7 @@ def plan(models: tuple[str, ...] = ("demo", "other"), **report: Any) -> dict[str
             "circuits": ["heads", "rois_attribution"],
             "method": "eap-ig-inputs",
             "faithfulness": 0.85,
+            "examples": 2,
             **report,
         },
     }

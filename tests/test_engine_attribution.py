@@ -7,10 +7,11 @@ import pytest
 import slow_engine
 import tiny_models
 import torch
-from connectome import ablation, attribution, metrics, parts, prompts, transformer
-from connectome.errors import ConfigError
 from slow_engine import slow_model
 from tiny_models import each_family, tiny
+
+from connectome import ablation, attribution, gradients, metrics, parts, prompts, transformer
+from connectome.errors import ConfigError
 
 METHODS = ("eap", "eap-ig-inputs", "path", "clean-corrupted")
 each_kind = pytest.mark.parametrize("kind", ["modules", "heads", "rois"])
@@ -220,11 +221,11 @@ def linear(monkeypatch):
     def no_norm(x, size):
         return transformer.Normed(x, torch.ones_like(x[..., :1]))
 
-    for module in (transformer, ablation, attribution):
-        monkeypatch.setattr(module, "normalise", no_norm, raising=False)
-    monkeypatch.setattr(attribution, "normalise_backward", lambda grad, normed, size: grad)
+    for module in (transformer, ablation, gradients):
+        monkeypatch.setattr(module, "normalise", no_norm)
+    monkeypatch.setattr(gradients, "normalise_backward", lambda grad, normed, size: grad)
     monkeypatch.setitem(transformer.ACTIVATIONS, "gelu_new", lambda x: x)
-    monkeypatch.setitem(attribution.SLOPES, "gelu_new", torch.ones_like)
+    monkeypatch.setitem(gradients.SLOPES, "gelu_new", torch.ones_like)
     blocks = tuple(
         (
             dataclasses.replace(

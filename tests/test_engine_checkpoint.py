@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from connectome import checkpoint, transformer
-from connectome.errors import ModelError
 from conftest import SCRIPTS
 from safetensors.torch import load_file, save_file
 from tiny_models import each_family, tiny
+
+from connectome import checkpoint, transformer
+from connectome.errors import ModelError
 
 
 def copied(family: str, folder: Path) -> Path:

@@ -5,11 +5,12 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from connectome import parts
 from connectome.errors import DataError
 from connectome.parts import PartGraph
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def sites_of(layers: int) -> list[str]:

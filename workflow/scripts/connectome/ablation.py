@@ -302,7 +302,7 @@ def _run_block(
 
 
 def _inputs(keep: Tensor, difference: Tensor, base: Tensor) -> Tensor:
-    """Inputs (p, c, n, t, d) of readers: base (n, t, d) plus kept (c, p, u) differences (u, c, ..)."""
+    """Inputs (p, c, n, t, d) of readers: base plus kept (c, p, u) of differences (u, c, n, t, d)."""
     flat = difference.flatten(2)  # (u, c, n t d)
     x = base.expand(keep.shape[1], *difference.shape[1:]).contiguous()
     for circuit, kept in enumerate(keep):

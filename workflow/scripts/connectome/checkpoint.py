@@ -177,10 +177,10 @@ def read_tensors(directory: Path) -> dict[str, Any]:
                     raise ModelError(f"{path}: tensor {stored!r} has NaN or infinite values")
                 tensors[name] = tensor.double()
     embedding, unembedding = adapter.TIED
-    if unembedding not in expected and unembedding in tensors:
-        if not torch.equal(tensors.pop(unembedding), tensors[embedding]):
-            raise ModelError(
-                f"{directory}: config.json ties {unembedding!r} to {embedding!r}, but the weights "
-                "hold two different ones"
-            )
+    stored = None if unembedding in expected else tensors.pop(unembedding, None)
+    if stored is not None and not torch.equal(stored, tensors[embedding]):
+        raise ModelError(
+            f"{directory}: config.json ties {unembedding!r} to {embedding!r}, but the weights hold "
+            "two different ones"
+        )
     return tensors

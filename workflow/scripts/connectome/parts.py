@@ -58,13 +58,17 @@ class PartGraph:
     def edges(self) -> tuple[Array, Array]:
         """Readers and writers of the existing edges, each (E,), in the order of their names."""
         reader, writer = np.nonzero(self.exists)
-        order = np.argsort([edge_name(self, v, u) for v, u in zip(reader, writer, strict=True)])
+        order = np.argsort([edge_name(self, v, u) for v, u in _pairs(reader, writer)])
         return reader[order], writer[order]
 
     @property
     def edge_count(self) -> int:
         """Number E of existing edges."""
         return int(self.exists.sum())
+
+
+def _pairs(reader: Array, writer: Array) -> list[tuple[int, int]]:
+    return list(zip(reader.tolist(), writer.tolist(), strict=True))
 
 
 def edge_name(graph: PartGraph, reader: int, writer: int) -> str:
@@ -151,7 +155,7 @@ class Circuit(NamedTuple):
 
 def importance(scores: Array, ranking: str) -> Array:
     """What edges or nodes are ranked by: "absolute" or "signed" scores."""
-    return np.abs(scores) if ranking == "absolute" else scores
+    return np.asarray(np.abs(scores) if ranking == "absolute" else scores)
 
 
 def top_edges(graph: PartGraph, scores: Array, size: int, ranking: str, fill: bool) -> Circuit:
@@ -255,9 +259,9 @@ def _union_of_walks(graph: PartGraph, size: int, rng: np.random.Generator) -> Ar
             misses += 1
     reached = np.append(kept_writers(mask), True)
     reached[0] = True
-    reader, writer = np.nonzero(graph.exists & ~mask & reached[None, :-1] & reached[1:, None])
-    chosen = rng.permutation(len(reader))[: size - mask.sum()]
-    mask[reader[chosen], writer[chosen]] = True
+    into, out_of = np.nonzero(graph.exists & ~mask & reached[None, :-1] & reached[1:, None])
+    chosen = rng.permutation(len(into))[: size - mask.sum()]
+    mask[into[chosen], out_of[chosen]] = True
     return mask
 
 
@@ -291,7 +295,7 @@ def matrix(graph: PartGraph, sources: Sequence[str], targets: Sequence[str], val
 def write_exchange(path: Path, graph: PartGraph, scores: Array) -> None:
     """Edge scores as JSON {"edges": {name: score}} that other circuit tools read (C-5)."""
     reader, writer = graph.edges
-    names = [edge_name(graph, v, u) for v, u in zip(reader, writer, strict=True)]
+    names = [edge_name(graph, v, u) for v, u in _pairs(reader, writer)]
     values = map(float, scores[reader, writer])
     record = {"edges": dict(zip(names, values, strict=True))}
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

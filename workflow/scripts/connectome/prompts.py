@@ -9,7 +9,58 @@ import torch
 from torch import Tensor
 
 from connectome.errors import DataError
-from connectome.transformer import Batch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Prompts of several lengths in one block; what is real follows from places, never from ids.
+
+    A prompt occupies positions start to start + length - 1; the rest is padding, left or right.
+    """
+
+    ids: Tensor  # (n, t) int64
+    starts: Tensor  # (n,) int64
+    lengths: Tensor  # (n,) int64
+
+    @classmethod
+    def of(cls, prompts: list[list[int]], pad_left: bool = False) -> "Batch":
+        """Pad lists of ids to the longest."""
+        lengths = torch.tensor([len(ids) for ids in prompts])
+        longest = int(lengths.max())
+        starts = longest - lengths if pad_left else torch.zeros_like(lengths)
+        block = torch.zeros(len(prompts), longest, dtype=torch.int64)
+        for row, (ids, start) in enumerate(zip(prompts, starts.tolist(), strict=True)):
+            block[row, start : start + len(ids)] = torch.tensor(ids)
+        return cls(block, starts, lengths)
+
+    @property
+    def real(self) -> Tensor:
+        """Which positions hold the prompt, bool (n, t)."""
+        place = torch.arange(self.ids.shape[1], device=self.ids.device)
+        end = self.starts + self.lengths
+        return (place >= self.starts[:, None]) & (place < end[:, None])
+
+    @property
+    def last(self) -> Tensor:
+        """Last position of each prompt, where the answer is read, (n,)."""
+        return self.starts + self.lengths - 1
+
+    @property
+    def positions(self) -> Tensor:
+        """Position within the prompt (n, t); padding has position 0."""
+        place = torch.arange(self.ids.shape[1], device=self.ids.device)
+        return (place - self.starts[:, None]).clamp(min=0) * self.real
+
+    @property
+    def hidden_keys(self) -> Tensor:
+        """Keys that a query must not see, bool (n, q, k): later ones and padding."""
+        place = torch.arange(self.ids.shape[1], device=self.ids.device)
+        seen = (place[None, :] <= place[:, None]) & self.real[:, None, :]
+        return ~(seen | torch.eye(len(place), dtype=torch.bool, device=self.ids.device))
+
+    def rows(self, chosen: slice) -> "Batch":
+        """Some of the prompts."""
+        return Batch(self.ids[chosen], self.starts[chosen], self.lengths[chosen])
 
 
 @dataclass(frozen=True)
@@ -79,5 +130,10 @@ def of_lists(
 def of_table(table: Any, split: str, limit: int | None = None) -> Prompts:
     """Pairs of one split of `tasks/{task}.parquet`, at most `limit`, in the table's order."""
     rows = [row for row in table.to_pylist() if row["split"] == split][:limit]
-    columns = ("clean_ids", "corrupted_ids", "answers", "wrong")
-    return of_lists(*([row[name] for row in rows] for name in columns))
+
+    def column(name: str) -> list[list[int]]:
+        return [row[name] for row in rows]
+
+    return of_lists(
+        column("clean_ids"), column("corrupted_ids"), column("answers"), column("wrong")
+    )

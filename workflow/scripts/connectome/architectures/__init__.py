@@ -2,10 +2,10 @@
 
 A module offers `dimensions(config)`, `shapes(config)` (tensor names and shapes of a checkpoint),
 `raw(config, tensors)` (the same weights by role), `PREFIX` (of tensor names, which some checkpoints
-leave out), `BUFFERS` (a pattern of tensors that hold no weights of their own), `TIED` (embedding and
-unembedding) and `HANDLED` (values of the keys of config.json that change the arithmetic). It needs
-nothing beyond the standard library: shapes are checked when the workflow is parsed. Adding an
-architecture is adding one file here.
+leave out), `BUFFERS` (a pattern of tensors that hold no weights of their own), `TIED` (embedding
+and unembedding), `SQUARE` (whether the heads' widths must add up to the model's) and `HANDLED`
+(values of the keys of config.json that change the arithmetic). It needs nothing beyond the standard
+library: shapes are checked when the workflow is parsed. Adding an architecture is adding one file.
 """
 
 import importlib
@@ -18,7 +18,6 @@ from types import ModuleType
 from typing import Any
 
 from connectome.errors import ModelError
-
 
 # Settings of other decoders that would change the arithmetic, and the values that change nothing.
 _NEUTRAL: dict[str, tuple[Any, ...]] = {

@@ -1,0 +1,154 @@
+"""Gradients written out by hand: through every part by itself, and the reverse sweep.
+
+G is the gradient of the metric at the stream behind a module; through one part alone it gives the
+part's input gradient g_v = J(f_v)^T G. Before the module G grows by the sum of its g_v. Weights need
+no gradient, so each product of the plain backward pass is kept apart by part instead of summed, at
+the same number of multiplications. Axes as in transformer.py; k (part, head) pairs.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from connectome.ablation import SiteParts, by_head, sum_pairs
+from connectome.transformer import (
+    ACTIVATIONS,
+    Attention,
+    Mlp,
+    Trace,
+    Transformer,
+    normalise,
+    normalise_backward,
+    rotate,
+)
+
+
+def _gelu_slope(x: Tensor) -> Tensor:
+    return torch.ops.aten.gelu_backward(torch.ones_like(x), x)
+
+
+def _gelu_tanh_slope(x: Tensor) -> Tensor:
+    return torch.ops.aten.gelu_backward(torch.ones_like(x), x, approximate="tanh")
+
+
+SLOPES = {
+    "gelu": _gelu_slope,
+    "gelu_new": _gelu_tanh_slope,
+    "gelu_pytorch_tanh": _gelu_tanh_slope,
+    "relu": lambda x: (x > 0).to(x.dtype),
+    "silu": lambda x: torch.ops.aten.silu_backward(torch.ones_like(x), x),
+}
+
+
+def input_gradients(
+    model: Transformer, trace: Trace, site: str, parts: SiteParts, response: Tensor
+) -> Tensor:
+    """g_v (p, n, t, d): the metric's response to the input of each part of a site, through it only.
+
+    response (n, t, features) is the gradient at the site's features. The gradient of the whole
+    module is the sum over its parts.
+    """
+    module = model.module(site)
+    if isinstance(module, Attention):
+        inner = _attention_gradients(module, trace, site, parts, response)
+    else:
+        inner = _mlp_gradients(module, trace, site, parts, response, model.size.activation)
+    return normalise_backward(inner, trace.normed[site], model.size)
+
+
+def _attention_gradients(
+    module: Attention, trace: Trace, site: str, parts: SiteParts, response: Tensor
+) -> Tensor:
+    assert parts.pairs is not None
+    head, attended = parts.pairs.head, trace.attended[site]
+    dz = by_head(module, response)[head]  # (k, n, t, w)
+    if parts.pairs.kept is not None:
+        dz = dz * parts.pairs.kept
+    query, key, value, pattern = (
+        part[head] for part in (attended.query, attended.key, attended.value, attended.pattern)
+    )
+    d_pattern = dz @ value.transpose(-1, -2)  # (k, n, q, k)
+    d_scores = pattern * (d_pattern - (d_pattern * pattern).sum(-1, keepdim=True))
+    d_scores *= query.shape[-1] ** -0.5
+    dq = rotate(d_scores @ key, trace.turn, back=True)
+    dk = rotate(d_scores.transpose(-1, -2) @ query, trace.turn, back=True)
+    dv = pattern.transpose(-1, -2) @ dz
+    inner = dq.flatten(1, 2) @ module.query[head].mT  # (k, n t, d)
+    inner.baddbmm_(dk.flatten(1, 2), module.key[head].mT)
+    inner.baddbmm_(dv.flatten(1, 2), module.value[head].mT)
+    return sum_pairs(parts, inner).unflatten(1, response.shape[:2])
+
+
+def _mlp_gradients(
+    module: Mlp, trace: Trace, site: str, parts: SiteParts, response: Tensor, activation: str
+) -> Tensor:
+    assert parts.units is not None
+    activated, slope = trace.activated[site], SLOPES[activation]
+    if activated.gate is None:
+        d_up, d_gate = response * slope(activated.up), None
+    else:
+        d_up = response * ACTIVATIONS[activation](activated.gate)
+        d_gate = response * activated.up * slope(activated.gate)
+    inner = response.new_empty(len(parts.units), *response.shape[:2], module.down.shape[1])
+    for part, s in enumerate(parts.units):
+        torch.matmul(d_up[..., s], module.up.T[s], out=inner[part])
+        if d_gate is not None and module.gate is not None:
+            inner[part] += d_gate[..., s] @ module.gate.T[s]
+    return inner
+
+
+class Sweep(NamedTuple):
+    """What a reverse sweep finds, and the edge scores of a graph that it took along."""
+
+    responses: dict[str, Tensor]  # gradient at the features of each site (n, t, features)
+    first: Tensor  # gradient at the embedding (n, t, d)
+    answer: Tensor  # (n, d) at the stream that `logits` reads, at the answer
+    edges: Tensor | None  # (n, readers, writers)
+
+
+def sweep(
+    model: Transformer,
+    trace: Trace,
+    whole: Mapping[str, SiteParts],
+    grad_logits: Tensor,
+    delta: Tensor | None = None,
+) -> Sweep:
+    """Reverse sweep from the gradient at the logits (n, vocabulary).
+
+    The gradient of a module is the sum over its parts, so a sweep through the parts of one graph
+    (`whole` its wiring, `delta` what its writers write) yields its edge scores at no further cost;
+    without `delta`, `whole` is best the graph of whole modules.
+    """
+    batch = trace.batch
+    rows = torch.arange(len(batch.ids), device=grad_logits.device)
+    final = trace.streams[-1]
+    at_answer = normalise(final[rows, batch.last], model.size)
+    answer = normalise_backward(grad_logits @ model.unembedding.T, at_answer, model.size)
+    grad = torch.zeros_like(final)
+    grad[rows, batch.last] = answer
+    edges = None if delta is None else answer_edges(delta, batch.last, answer)
+    responses = {}
+    for site in reversed(model.sites):
+        responses[site] = grad @ model.writing(site).T
+        g = input_gradients(model, trace, site, whole[site], responses[site])
+        if delta is not None and edges is not None:
+            add_edges(edges, whole[site], g, delta)
+        grad = grad + g.sum(0)
+    return Sweep(responses, grad, answer, edges)
+
+
+def answer_edges(delta: Tensor, last: Tensor, answer: Tensor) -> Tensor:
+    """Edge scores (n, readers, writers) with those into `logits` filled in."""
+    edges = delta.new_zeros(delta.shape[1], len(delta), len(delta))
+    rows = torch.arange(len(last), device=last.device)
+    edges[:, -1] = torch.einsum("und,nd->nu", delta[:, rows, last], answer)
+    return edges
+
+
+def add_edges(edges: Tensor, parts: SiteParts, g: Tensor, delta: Tensor) -> None:
+    """Fill in <Delta_u, g_v> of the readers of a site; g (p, n, t, d), delta (u, n, t, d)."""
+    low, high = parts.low, parts.high
+    earlier = delta[:low].flatten(2).permute(1, 2, 0)  # (n, t d, low)
+    edges[:, low - 1 : high - 1, :low] = g.flatten(2).transpose(0, 1) @ earlier
