@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch.nn import functional
 from tqdm import tqdm
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -378,7 +378,9 @@ def save_model(directory: Path, config: GPT2Config, weights: Mapping[str, torch.
     with atomic(directory / "config.json") as temporary:
         temporary.write_text(config.to_json_string(), encoding="utf-8")
     with atomic(directory / "model.safetensors") as temporary:
-        save_file(dict(weights), temporary, {"format": "pt"})
+        temporary.write_bytes(
+            save(dict(weights), {"format": "pt"})
+        )  # save_file: owner alone may read
 
 
 def curve_columns(curve: list[CurvePoint]) -> dict[str, np.ndarray | list[str]]:

@@ -1,0 +1,271 @@
+"""Figures: pure functions of the CSV beside them, true to the results, the same bytes twice."""
+
+import importlib
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+import report_chain
+from conftest import ROOT, SCRIPTS
+from connectome import tables
+from connectome.plots import circuit, covariance, faithfulness, palette, style
+from connectome.plots.literal import visible
+from report_chain import CFG, SUFFIXES
+from synthetic_results import CANNOT, NASTY
+
+KINDS = ["ablation", "circuit", "competence", "covariance", "faithfulness", "rois", "training"]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def csv_of(kind, part=""):
+    folder = report_chain.results() / "figures"
+    return next(path for path in sorted(folder.glob(f"{kind}.*.csv")) if part in path.name)
+
+
+def texts(path):
+    root = ElementTree.parse(path.with_suffix(".svg")).getroot()
+    return ["".join(node.itertext()) for node in root.iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_figure_is_rebuilt_from_its_csv_alone_byte_by_byte(kind, tmp_path):
+    source = csv_of(kind)
+    assert all(source.with_suffix(suffix).is_file() for suffix in SUFFIXES)
+    module = importlib.import_module(f"connectome.plots.{kind}")
+    rows = tables.read_csv(source)
+    assert tuple(rows[0]) == module.COLUMNS
+    style.save(module.draw(rows), tmp_path / source.name, CFG["dpi"])
+    for suffix in SUFFIXES[1:]:
+        rebuilt = (tmp_path / source.name).with_suffix(suffix).read_bytes()
+        assert rebuilt == source.with_suffix(suffix).read_bytes(), suffix
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "value"),
+    [("faithfulness", "f_ratio", "0.123"), ("competence", "value", "0.77")],
+)
+def test_another_number_in_the_csv_is_another_figure(kind, column, value, tmp_path):
+    source = csv_of(kind)
+    module = importlib.import_module(f"connectome.plots.{kind}")
+    rows = tables.read_csv(source)
+    rows[0][column] = value
+    module.draw(rows).savefig(tmp_path / "changed.svg")
+    assert (tmp_path / "changed.svg").read_bytes() != source.with_suffix(".svg").read_bytes()
+
+
+def test_vector_files_hold_text_as_text_and_no_date():
+    for path in sorted((report_chain.results() / "figures").glob("*.pdf")):
+        content = path.read_bytes()
+        assert b"CreationDate" not in content and b"Producer" not in content
+        assert b"/Type3" not in content
+        svg = path.with_suffix(".svg").read_text()
+        assert "<dc:date>" not in svg and "<text" in svg
+
+
+def test_the_hash_seed_changes_nothing(tmp_path):
+    folder = report_chain.results() / "tables"
+    digests = []
+    for seed in ("1", "2"):
+        output = tmp_path / seed / "circuit.demo.neurons.ioi.rois_attribution.csv"
+        names = ("circuits", "roi_scores", "sizes", "competence", "prompts")
+        subprocess.run(
+            [
+                sys.executable, str(SCRIPTS / "plot_circuit.py"),
+                "--tables", *[str(folder / f"{name}.csv") for name in names],
+                *("--model", "demo", "--dictionary", "neurons", "--task", "ioi"),
+                *("--output", str(output), "--cfg", '{"method": "eap-ig-inputs", "dpi": 50}'),
+            ],
+            check=True, env=os.environ | {"PYTHONHASHSEED": seed},
+        )  # fmt: skip
+        digests.append([output.with_suffix(suffix).read_bytes() for suffix in SUFFIXES])
+    assert digests[0] == digests[1]
+
+
+def test_the_covariance_figure_shows_the_matrix_in_block_order():
+    r = np.array([[1, 0.1, 0.8, 0.2], [0.1, 1, 0.3, -0.7], [0.8, 0.3, 1, 0.4], [0.2, -0.7, 0.4, 1]])
+    fit = {"status": "ok", "reason": None, "levels": [[1, 0, 1, 0], [0, 0, 0, 0]]}
+    rows = covariance.select(r, fit, "prompts", bins=10)
+    shown = {(row["i"], row["j"]): row["r"] for row in rows if row["mark"] == "cell"}
+    assert len(shown) == 10
+    order = [1, 3, 0, 2]
+    assert all(shown[i, j] == r[order[i], order[j]] for i, j in shown)
+    parts = [
+        (row["level"], row["part"], row["start"], row["stop"])
+        for row in rows
+        if row["mark"] == "part"
+    ]
+    assert parts == [(0, 0, 0.0, 2.0), (0, 1, 2.0, 4.0), (1, 0, 0.0, 4.0)]
+
+
+def test_large_sites_are_averaged_in_equal_bins_and_dead_features_are_left_out():
+    rng = np.random.default_rng(0)
+    r = np.corrcoef(rng.standard_normal((9, 40)))
+    fit = {"status": "ok", "reason": None, "levels": [[0] * 8 + [-2]]}
+    rows = covariance.select(r, fit, "prompts", bins=4)
+    shown = {(row["i"], row["j"]): row["r"] for row in rows if row["mark"] == "cell"}
+    assert len(shown) == 10
+    assert shown[0, 1] == pytest.approx(r[:2, 2:4].mean(), abs=5e-4)
+    assert shown[0, 0] == pytest.approx(r[0, 1], abs=5e-4)
+    assert next(row["text"] for row in rows if row["mark"] == "cell size") == (
+        "mean of 2 by 2 features"
+    )
+
+
+def test_a_site_without_regions_says_why():
+    assert any("no ROIs" in text for text in texts(csv_of("covariance", "attn.0.attribution")))
+
+
+def test_circuits_are_drawn_upwards_from_the_input_to_the_logits():
+    rows = tables.read_csv(csv_of("circuit", "ioi.rois_attribution"))
+    lines = [row["name"] for row in rows if row["mark"] == "row"]
+    assert lines == [
+        "input", "attn.0", "mlp.0", "attn.1", "mlp.1", "attn.2", "mlp.2", "logits",
+    ]  # fmt: skip
+    nodes = {row["name"]: row for row in rows if row["mark"] == "node"}
+    edges = [row for row in rows if row["mark"] == "edge"]
+    assert edges
+    for edge in edges:
+        assert int(nodes[edge["name"]]["row"]) < int(nodes[edge["dst"]]["row"])
+    largest = max(edges, key=lambda row: abs(float(row["score"])))
+    assert largest["width"] == "2"
+    places = [(row["row"], row["x"]) for row in nodes.values()]
+    assert len(set(places)) == len(places)
+    table = tables.read_csv(report_chain.results() / "tables" / "circuits.csv")
+    wanted = {
+        (row["src"], row["dst"], row["score"])
+        for row in table
+        if (row["model"], row["task"], row["partition"]) == ("demo", "ioi", "rois_attribution")
+    }
+    assert {(row["name"], row["dst"], row["score"]) for row in edges} == wanted
+
+
+def test_a_circuit_without_edges_is_drawn_as_such():
+    facts = {"title": "none", "cannot": "chance"}
+    rows = circuit.select([], [], facts)
+    as_text = [{k: "" if v is None else str(v) for k, v in row.items()} for row in rows]
+    shown = [text.get_text() for text in circuit.draw(as_text).axes[0].texts]
+    assert "no edge is left" in shown
+
+
+def test_figures_of_a_task_the_model_cannot_do_say_so():
+    for kind in ("circuit", "faithfulness"):
+        shown = " ".join(texts(csv_of(kind, CANNOT)))
+        assert "cannot do this task" in shown
+    for kind in ("competence", "ablation"):
+        assert any("cannot do" in text for text in texts(csv_of(kind)))
+
+
+def test_faithfulness_plots_the_rows_of_its_task_and_method_only():
+    table = tables.read_csv(report_chain.results() / "tables" / "faithfulness.csv")
+    rows = tables.read_csv(csv_of("faithfulness", "ioi"))
+    expected = [
+        row
+        for row in table
+        if (row["model"], row["task"], row["method"]) == ("demo", "ioi", "eap-ig-inputs")
+        and row["mode"] in ("circuit", "complement")
+        and (row["intervention"], row["mode"]) != ("node", "complement")
+        and row["f_ratio"]
+    ]
+    assert [row["f_ratio"] for row in rows] == [row["f_ratio"] for row in expected]
+    assert {row["partition"] for row in rows} == {row["partition"] for row in expected}
+
+
+def test_runaway_ratios_do_not_stretch_the_axes_and_are_counted():
+    rows = tables.read_csv(csv_of("faithfulness", CANNOT))
+    figure = faithfulness.draw(rows)
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        assert low >= -0.5 and high <= 1.5
+    assert "outside the axes" in figure._supxlabel.get_text()
+
+
+def test_hostile_text_is_drawn_literally(tmp_path):
+    facts = {"title": "x", "clean": " ".join(NASTY[:7]), "answers": "$\\frac{1}{2}$"}
+    rows = [
+        {k: "" if v is None else str(v) for k, v in row.items()}
+        for row in circuit.select([], [], facts)
+    ]
+    figure = circuit.draw(rows)
+    for kind in ("svg", "pdf"):
+        figure.savefig(tmp_path / f"nasty.{kind}")
+    root = ElementTree.parse(tmp_path / "nasty.svg").getroot()
+    assert {node.tag for node in root.iter() if "script" in node.tag or "img" in node.tag} == set()
+    shown = " ".join("".join(node.itertext()) for node in root.iter(f"{SVG}text"))
+    assert "$\\frac{1}{2}$" in shown and "\u202e" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (" Mary ", "\u2423Mary\u2423"),
+        ("a b", "a b"),
+        ("a\n\tb\r", "a\u23ce\u2192b\u21b5"),
+        ("\u202eabc", "\\u{202e}abc"),
+        ("\x00", "\\u{0}"),
+        ("\ud83d", "\\u{d83d}"),
+        ("&lt;", "&lt;"),
+        ("\U0001f600", "\U0001f600"),
+    ],
+)
+def test_invisible_characters_are_shown(text, shown):
+    assert visible(text) == shown
+
+
+def test_long_text_keeps_both_ends_and_says_how_long_it_was():
+    shown = visible("x" + "a" * 5000 + "y", longest=40)
+    assert shown.startswith("xaaa") and shown.endswith("aaay") and "(5002 characters)" in shown
+    assert len(shown) < 80
+
+
+def test_characters_that_the_font_lacks_are_named_in_figures():
+    assert style.printable("\U0001f600é") == "\\u{1f600}é"
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_every_series_differs_in_marker_and_passes_the_contrast_of_marks():
+    looks = list(palette.SERIES.values())
+    assert len({look.marker for look in looks}) == len(looks)
+    for look in looks:
+        assert max(contrast(look.colour, palette.PAPER), contrast(look.outline, "#ffffff")) >= 3
+    dark = {name: colour for name, _, colour in palette.THEME}
+    for name in ("ink", "muted"):
+        assert contrast(dark[name], dark["paper"]) >= 4.5
+        light = next(row[1] for row in palette.THEME if row[0] == name)
+        assert contrast(light, palette.PAPER) >= 4.5
+    for name in ("blue", "vermillion", "green", "purple"):
+        assert contrast(dark[name], dark["paper"]) >= 3
+
+
+def test_partitions_from_files_get_styles_of_their_own_never_one_twice():
+    found = palette.series_of(["mine", "rois", "yours"])
+    assert list(found) == ["rois", "mine", "yours"]
+    assert found["mine"].label == "mine" and found["mine"] != found["yours"]
+    with pytest.raises(KeyError, match="5 partitions from files"):
+        palette.series_of(["a", "b", "c", "d", "e"])
+
+
+def test_tables_figures_and_page_import_no_model_code():
+    code = (
+        "import importlib, pkgutil, sys\n"
+        "import connectome.plots, connectome.tabulate, connectome.report.build\n"
+        "connectome.report.sections()\n"
+        "for package in (connectome.plots, connectome.tabulate):\n"
+        "    for found in pkgutil.iter_modules(package.__path__):\n"
+        "        importlib.import_module(f'{package.__name__}.{found.name}')\n"
+        "assert not {'torch', 'transformers', 'graph_tool', 'sklearn'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT / "workflow" / "scripts")
