@@ -1,5 +1,7 @@
 """The digest sees code and nothing else."""
 
+import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,40 @@ def test_every_script_of_the_workflow_has_a_digest():
 def test_recording_does_not_depend_on_analysis():
     recorded_by = {path.stem for path in reachable(SCRIPTS / "record_activations.py", SCRIPTS)}
     assert not recorded_by & {"attribution", "ablation", "evaluation", "sbm", "graphs", "training"}
+
+
+def imported(path):
+    """Packages that a file imports when it is loaded (imports within functions left out)."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+LIGHT = ("compute_covariance", "build_graph", "make_partitions", "make_corpus", "make_task")
+
+
+def test_only_jobs_that_run_a_model_import_torch_and_none_but_training_transformers():
+    for script in sorted(SCRIPTS.glob("*.py")):
+        packages = imported(script).union(*map(imported, reachable(script, SCRIPTS)))
+        if script.stem != "train_model":
+            assert "transformers" not in packages, script.stem
+        if script.stem.startswith(("tabulate_", "plot_", "build_report", *LIGHT)):
+            assert "torch" not in packages, script.stem
+
+
+def test_the_block_model_needs_graph_tool_numpy_and_the_standard_library_alone():
+    script = SCRIPTS / "fit_sbm.py"
+    packages = imported(script).union(*map(imported, reachable(script, SCRIPTS)))
+    assert packages - set(sys.stdlib_module_names) == {"connectome", "graph_tool", "numpy"}
+
+
+def test_parsing_the_workflow_imports_nothing_heavy():
+    common = (SCRIPTS.parents[1] / "rules/common.smk").read_text()
+    assert "from connectome import configuration, digest" in common
+    files = reachable(SCRIPTS / "connectome/configuration.py", SCRIPTS)
+    packages = set().union(*map(imported, files))
+    assert not packages & {"torch", "pandas", "pyarrow", "transformers", "numpy"}

@@ -82,20 +82,20 @@ def test_eap_scores_equal_autograd_part_by_part(family, kind):
 
 @each_family
 @pytest.mark.parametrize("metric", [METRIC, "probability_difference"])
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind_of_ablation", ["counterfactual", "mean", "zero"])
-def test_out_edges_sum_to_the_node_score(family, metric, method, kind_of_ablation):
+def test_out_edges_sum_to_the_node_score(family, metric, kind_of_ablation):
     """T-6 for every method, metric and ablation, prompt by prompt."""
     _, model = tiny(family)
     graphs = tiny_models.part_graphs(model)
-    found = attribute(model, pairs(3), graphs, [method], metric, ablation=kind_of_ablation)
-    for kind in ("modules", "heads", "rois"):
-        scores = found[kind, method]
-        np.testing.assert_allclose(scores.edges.sum(1), scores.nodes, atol=1e-10)
+    found = attribute(model, pairs(2), graphs, metric=metric, steps=2, ablation=kind_of_ablation)
+    for method in METHODS:
+        for kind in ("modules", "heads", "rois"):
+            scores = found[kind, method]
+            np.testing.assert_allclose(scores.edges.sum(1), scores.nodes, atol=1e-10)
 
 
 @each_family
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["eap", "path"])
 def test_scores_of_coarse_parts_are_sums_of_their_members(family, method):
     """T-26, C-14: nodes of features, edges of a labelling merged at random."""
     _, model = tiny(family)
@@ -106,7 +106,7 @@ def test_scores_of_coarse_parts_are_sums_of_their_members(family, method):
         for site, nodes in fine.members.items()
     }
     graphs["merged"] = coarse = parts.labelled(merged, model.sites)
-    found = attribute(model, pairs(3), graphs, [method])
+    found = attribute(model, pairs(3), graphs, [method], steps=2)
     for kind, graph in graphs.items():
         nodes = np.zeros((3, graph.writers))
         nodes[:, 0] = found["features", method].nodes[:, 0]
@@ -132,7 +132,7 @@ def test_relabelled_parts_have_permuted_scores(family):
     labels = {site: rng.integers(0, 3, model.features(site)) for site in model.sites}
     turned = {site: (of_features + 1) % 3 for site, of_features in labels.items()}
     graphs = {"a": parts.labelled(labels, model.sites), "b": parts.labelled(turned, model.sites)}
-    found = attribute(model, chosen, graphs)
+    found = attribute(model, chosen, graphs, steps=2)
     into = np.arange(graphs["a"].writers + 1)
     for site in model.sites:
         into[graphs["a"].members[site]] = graphs["b"].members[site]
@@ -148,26 +148,29 @@ def test_batches_order_copies_and_padding_change_no_score(family):
     """T-12, T-13."""
     _, model = tiny(family)
     graphs = tiny_models.part_graphs(model)
-    lists = tiny_models.prompt_lists(7)
-    expected = attribute(model, prompts.of_lists(*lists), graphs)
+    del graphs["modules"]
+    lists = tiny_models.prompt_lists(4)
+
+    def scores(chosen, **options):
+        return attribute(model, chosen, graphs, ["eap", "path"], steps=2, **options)
+
+    expected = scores(prompts.of_lists(*lists))
 
     def same(chosen, order, **options):
-        found = attribute(model, chosen, graphs, **options)
-        for key, scores in expected.items():
-            np.testing.assert_allclose(found[key].nodes, scores.nodes[order], atol=1e-10)
-            if scores.edges is not None:
-                np.testing.assert_allclose(found[key].edges, scores.edges[order], atol=1e-10)
+        for key, found in scores(chosen, **options).items():
+            np.testing.assert_allclose(found.nodes, expected[key].nodes[order], atol=1e-10)
+            if found.edges is not None:
+                np.testing.assert_allclose(found.edges, expected[key].edges[order], atol=1e-10)
 
     for size in (1, 3):
-        same(prompts.of_lists(*lists), np.arange(7), batch_pairs=size)
-    same(prompts.of_lists(*lists, pad_left=True), np.arange(7))
-    order = np.random.default_rng(0).permutation(7)
+        same(prompts.of_lists(*lists), np.arange(4), batch_pairs=size)
+    order = np.random.default_rng(0).permutation(4)
     shuffled = [[column[i] for i in order] for column in lists]
     same(prompts.of_lists(*shuffled, pad_left=True), order, batch_pairs=3)
-    same(prompts.of_lists(*([*column, *column] for column in lists)), np.tile(np.arange(7), 2))
+    same(prompts.of_lists(*([*column, *column] for column in lists)), np.tile(np.arange(4), 2))
     longest = [[*column[:1], *column] for column in lists]
     longest[0][0] = longest[1][0] = list(range(12))  # five places of padding more
-    same(prompts.of_lists(*longest, pad_left=True).rows(slice(1, 8)), np.arange(7))
+    same(prompts.of_lists(*longest, pad_left=True).rows(slice(1, 5)), np.arange(4))
 
 
 @each_family
@@ -180,7 +183,8 @@ def test_exact_scores_equal_the_definition(family, kind, kind_of_ablation):
     lists = tiny_models.prompt_lists(2)
     chosen = prompts.of_lists(*lists)
     found = attribution.exact(model, chosen, graph, METRIC, kind_of_ablation)
-    v, u = (column[::7] for column in graph.edges) if kind == "rois" else graph.edges
+    every = {"rois": 17, "heads": 3, "modules": 1}[kind]
+    v, u = (column[::every] for column in graph.edges)
     for row in range(2):
         clean, corrupted, right, wrong = (column[row] for column in lists)
         zero = [torch.zeros(len(clean), 1).double()] * graph.writers
@@ -197,7 +201,7 @@ def test_exact_scores_equal_the_definition(family, kind, kind_of_ablation):
             mask[reader, writer] = False
             loss = intact - effect(mask)
             assert found.edges[row, reader, writer] == pytest.approx(loss, abs=1e-9)
-        for writer in range(0, graph.writers, 3):
+        for writer in range(0, graph.writers, every):
             mask = graph.exists.copy()
             mask[:, writer] = False
             loss = intact - effect(mask)
@@ -240,16 +244,16 @@ def linear(monkeypatch):
     return dataclasses.replace(model, blocks=blocks)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_on_a_linear_model_first_order_is_exact(linear, method):
+def test_on_a_linear_model_first_order_is_exact(linear):
     """T-8: every edge and every node, by every method."""
     graphs = tiny_models.part_graphs(linear)
     chosen = pairs(3)
-    found = attribute(linear, chosen, graphs, [method])
+    found = attribute(linear, chosen, graphs, steps=2)
     for kind in ("modules", "heads", "rois"):
         exact = attribution.exact(linear, chosen, graphs[kind], METRIC)
-        np.testing.assert_allclose(found[kind, method].nodes, exact.nodes, atol=1e-10)
-        np.testing.assert_allclose(found[kind, method].edges, exact.edges, atol=1e-10)
+        for method in METHODS:
+            np.testing.assert_allclose(found[kind, method].nodes, exact.nodes, atol=1e-10)
+            np.testing.assert_allclose(found[kind, method].edges, exact.edges, atol=1e-10)
 
 
 def test_rotated_stream_changes_no_score(linear):
@@ -282,7 +286,7 @@ def test_rotated_stream_changes_no_score(linear):
         unembedding=turn.T @ linear.unembedding,
     )
     graphs = tiny_models.part_graphs(linear)
-    found, expected = (attribute(model, pairs(3), graphs) for model in (turned, linear))
+    found, expected = (attribute(m, pairs(3), graphs, steps=2) for m in (turned, linear))
     for key, scores in expected.items():
         np.testing.assert_allclose(found[key].nodes, scores.nodes, atol=1e-10)
         if scores.edges is not None:
@@ -315,9 +319,9 @@ def misses(model, chosen, method: str, steps: int, layers: slice) -> np.ndarray:
 def test_path_scores_are_complete_at_every_cut(family):
     """T-10: midpoints converge quadratically at all cuts, input to last module."""
     _, model = tiny(family)
-    few, many = (misses(model, pairs(8), "path", steps, slice(None)) for steps in (40, 160))
+    few, many = (misses(model, pairs(6), "path", steps, slice(None)) for steps in (12, 48))
     assert len(few) == 5
-    assert np.median(many) < 1e-3 * np.median(np.abs(gap(model, pairs(8))))
+    assert np.median(many) < 0.01 * np.median(np.abs(gap(model, pairs(6))))
     assert (np.median(many, axis=1) < np.median(few, axis=1) / 4).all()
 
 
@@ -330,7 +334,7 @@ def test_integrated_gradients_are_complete_at_the_input(family):
         for steps in (20, 40, 80)
     ]
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
-    assert errors[2] < 0.01 * np.median(np.abs(gap(model, pairs(8))))
+    assert errors[2] < 0.05 * np.median(np.abs(gap(model, pairs(6))))
 
 
 @each_family

@@ -61,7 +61,7 @@ _folders = []  # removed when the interpreter ends
 
 @functools.cache
 def tiny(family: str) -> tuple[Path, Transformer]:
-    """A checkpoint of a family and the engine's float64 model of it, made once. Not to be changed."""
+    """A checkpoint of a family and the engine's float64 model of it, made once; read only."""
     _folders.append(tempfile.TemporaryDirectory())
     folder = KINDS[family](Path(_folders[-1].name))
     return folder, transformer.load(folder, torch.float64)

@@ -144,9 +144,10 @@
     link.click();
     URL.revokeObjectURL(link.href);
   };
+  const views = new Map();
   const open = (details) => {
     const name = details.dataset.table;
-    if (!tables()[name] || details.dataset.ready) return;
+    if (!tables()[name] || details.dataset.ready) return views.get(name)?.();
     const source = whole(tables()[name]);
     details.dataset.ready = "yes";
     const view = { order: null, down: false, words: "", shown: CHUNK };
@@ -184,6 +185,7 @@
     frame.setAttribute("aria-label", name);
     details.querySelector("pre").replaceWith(
       make("div", { className: "search" }, filter, count, save), frame, more);
+    views.set(name, (closed) => closed ? body.replaceChildren() : draw());
     draw();
   };
 
@@ -196,7 +198,10 @@
   });
   all("main table[data-table]").forEach(enhance);
   for (const details of all("details.source-table"))
-    details.addEventListener("toggle", () => { if (details.open) open(details); });
+    details.addEventListener("toggle", () => {
+      if (details.open) open(details);
+      else views.get(details.dataset.table)?.(true); // closed tables weigh nothing
+    });
   for (const figure of all("figure.plot")) {
     const image = figure.querySelector("img");
     if (image) figure.querySelector(".sheet").after(make("p", { className: "plot-tools" },

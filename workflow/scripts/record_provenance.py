@@ -22,7 +22,7 @@ def answer(*words: str, cwd: Path | None = None) -> str | None:
     return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
 
 
-def costs(folder: Path) -> dict[str, dict[str, float]]:
+def costs(folder: Path) -> dict[str, dict[str, float | None]]:
     """Wall seconds and peak memory (MB) of each finished job, from Snakemake's benchmark files."""
     result = {}
     for path in sorted(folder.rglob("*.tsv")):

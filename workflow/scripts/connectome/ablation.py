@@ -30,6 +30,7 @@ from connectome.transformer import (
     forward,
     normalise,
     rotary,
+    take,
     unembed,
 )
 
@@ -155,7 +156,7 @@ def write(model: Transformer, site: str, parts: SiteParts, features: Tensor) -> 
     module = model.module(site)
     if isinstance(module, Mlp):
         assert parts.units is not None
-        return torch.stack([features[..., s] @ module.down[s] for s in parts.units])
+        return torch.stack([take(features, s, -1) @ take(module.down, s) for s in parts.units])
     return _write_pairs(module, parts, by_head(module, features))
 
 
@@ -169,10 +170,10 @@ def _write_pairs(module: Attention, parts: SiteParts, z: Tensor) -> Tensor:
     pairs = parts.pairs
     assert pairs is not None
     if len(z) != len(pairs.part):
-        z = z[pairs.head]
+        z = take(z, pairs.head)
     if pairs.kept is not None:
         z = z * (pairs.kept if z.ndim == 4 else pairs.kept[:, None])
-    written = (z.flatten(1, -2) @ module.output[pairs.head]).unflatten(1, z.shape[1:-1])
+    written = (z.flatten(1, -2) @ take(module.output, pairs.head)).unflatten(1, z.shape[1:-1])
     return sum_pairs(parts, written)
 
 
@@ -205,13 +206,13 @@ def run_parts(
         written = torch.empty_like(normed)
         for part, s in enumerate(parts.units):
             hidden = activate(module, normed[part], model.size.activation, s).hidden
-            torch.matmul(hidden.sub_(ablated[..., s]), module.down[s], out=written[part])
+            torch.matmul(hidden.sub_(take(ablated, s, -1)), take(module.down, s), out=written[part])
         return written
     assert parts.pairs is not None
     normed = normed.flatten(1, 2)
-    own = normed if len(parts.pairs.part) == len(normed) else normed[parts.pairs.part]
+    own = normed if len(parts.pairs.part) == len(normed) else take(normed, parts.pairs.part)
     z = attend(module, own, turn, hidden_keys, parts.pairs.head).z  # (k, c n, t, w)
-    reference = by_head(module, ablated)[parts.pairs.head]  # (k, n or 1, t or 1, w)
+    reference = take(by_head(module, ablated), parts.pairs.head)  # (k, n or 1, t or 1, w)
     return _write_pairs(module, parts, z.unflatten(1, x.shape[1:3]) - reference[:, None])
 
 
@@ -248,7 +249,7 @@ def run_edges(
     memory: int = MEMORY,
     start: str | None = None,
 ) -> Tensor:
-    """Logits at the answers (c, n, vocabulary) of circuits given by edge masks (c, readers, writers).
+    """Answer logits (c, n, vocabulary) of circuits given by edge masks (c, readers, writers).
 
     `start`: parts of sites before it are known to keep all their inputs (their values are the
     clean run's): only the rest is run. Chunking over circuits and prompts changes nothing.
@@ -302,7 +303,7 @@ def _run_block(
 
 
 def _inputs(keep: Tensor, difference: Tensor, base: Tensor) -> Tensor:
-    """Inputs (p, c, n, t, d) of readers: base plus kept (c, p, u) of differences (u, c, n, t, d)."""
+    """Inputs (p, c, n, t, d) of readers: base plus kept (c, p, u) differences (u, c, n, t, d)."""
     flat = difference.flatten(2)  # (u, c, n t d)
     x = base.expand(keep.shape[1], *difference.shape[1:]).contiguous()
     for circuit, kept in enumerate(keep):

@@ -28,7 +28,7 @@ def write_npz(
     content = dict(sorted(arrays.items()))
     content[_META] = np.frombuffer(text.encode(), dtype=np.uint8)
     with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **content)
+        np.savez(file, **content)  # type: ignore[arg-type]  # its hints forget the arrays
 
 
 def read_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

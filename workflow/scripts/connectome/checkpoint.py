@@ -168,7 +168,7 @@ def read_tensors(directory: Path) -> dict[str, Any]:
     config = config_of(directory)
     adapter = architectures.adapter(config, directory)
     expected = adapter.shapes(config)
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for path in weight_files(directory):
         for stored, tensor in load_file(path).items():
             name = stored.removeprefix(adapter.PREFIX)
@@ -177,8 +177,8 @@ def read_tensors(directory: Path) -> dict[str, Any]:
                     raise ModelError(f"{path}: tensor {stored!r} has NaN or infinite values")
                 tensors[name] = tensor.double()
     embedding, unembedding = adapter.TIED
-    stored = None if unembedding in expected else tensors.pop(unembedding, None)
-    if stored is not None and not torch.equal(stored, tensors[embedding]):
+    extra = None if unembedding in expected else tensors.pop(unembedding, None)
+    if extra is not None and not torch.equal(extra, tensors[embedding]):
         raise ModelError(
             f"{directory}: config.json ties {unembedding!r} to {embedding!r}, but the weights hold "
             "two different ones"

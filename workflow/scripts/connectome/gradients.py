@@ -1,9 +1,9 @@
 """Gradients written out by hand: through every part by itself, and the reverse sweep.
 
 G is the gradient of the metric at the stream behind a module; through one part alone it gives the
-part's input gradient g_v = J(f_v)^T G. Before the module G grows by the sum of its g_v. Weights need
-no gradient, so each product of the plain backward pass is kept apart by part instead of summed, at
-the same number of multiplications. Axes as in transformer.py; k (part, head) pairs.
+part's input gradient g_v = J(f_v)^T G; before the module G grows by the sum of its g_v. Weights
+need no gradient, so each product of the plain backward pass is kept apart by part instead of
+summed, at the same number of multiplications. Axes as in transformer.py; k (part, head) pairs.
 """
 
 from collections.abc import Mapping
@@ -22,6 +22,7 @@ from connectome.transformer import (
     normalise,
     normalise_backward,
     rotate,
+    take,
 )
 
 
@@ -63,7 +64,7 @@ def _attention_gradients(
 ) -> Tensor:
     assert parts.pairs is not None
     head, attended = parts.pairs.head, trace.attended[site]
-    dz = by_head(module, response)[head]  # (k, n, t, w)
+    dz = take(by_head(module, response), head)  # (k, n, t, w)
     if parts.pairs.kept is not None:
         dz = dz * parts.pairs.kept
     query, key, value, pattern = (
@@ -75,9 +76,9 @@ def _attention_gradients(
     dq = rotate(d_scores @ key, trace.turn, back=True)
     dk = rotate(d_scores.transpose(-1, -2) @ query, trace.turn, back=True)
     dv = pattern.transpose(-1, -2) @ dz
-    inner = dq.flatten(1, 2) @ module.query[head].mT  # (k, n t, d)
-    inner.baddbmm_(dk.flatten(1, 2), module.key[head].mT)
-    inner.baddbmm_(dv.flatten(1, 2), module.value[head].mT)
+    inner = dq.flatten(1, 2) @ take(module.query, head).mT  # (k, n t, d)
+    inner.baddbmm_(dk.flatten(1, 2), take(module.key, head).mT)
+    inner.baddbmm_(dv.flatten(1, 2), take(module.value, head).mT)
     return sum_pairs(parts, inner).unflatten(1, response.shape[:2])
 
 
@@ -93,9 +94,9 @@ def _mlp_gradients(
         d_gate = response * activated.up * slope(activated.gate)
     inner = response.new_empty(len(parts.units), *response.shape[:2], module.down.shape[1])
     for part, s in enumerate(parts.units):
-        torch.matmul(d_up[..., s], module.up.T[s], out=inner[part])
+        torch.matmul(take(d_up, s, -1), take(module.up.T, s), out=inner[part])
         if d_gate is not None and module.gate is not None:
-            inner[part] += d_gate[..., s] @ module.gate.T[s]
+            inner[part] += take(d_gate, s, -1) @ take(module.gate.T, s)
     return inner
 
 

@@ -15,20 +15,25 @@ def of_prompts(
 ) -> Outcomes:
     """Accuracy and metric per pair on clean and corrupted prompts, answers exchanged there."""
     measure = metrics.metric(metric)
-    columns: list[list[np.ndarray]] = [[], [], [], []]
+    columns: dict[str, list[np.ndarray]] = {}
     for batch in prompts.batches(batch_pairs):
         right, wrong = batch.right, batch.wrong
         clean = logits_at_answer(model, forward(model, batch.clean))
         corrupted = logits_at_answer(model, forward(model, batch.corrupted))
-        found = (
-            metrics.choice_accuracy(clean, right, wrong),
-            metrics.choice_accuracy(corrupted, wrong, right),
-            measure(clean, right, wrong).double(),
-            measure(corrupted, right, wrong).double(),
-        )
-        for column, values in zip(columns, found, strict=True):
-            column.append(values.cpu().numpy())
+        found = {
+            "correct_clean": metrics.choice_accuracy(clean, right, wrong),
+            "correct_corrupted": metrics.choice_accuracy(corrupted, wrong, right),
+            "metric_clean": measure(clean, right, wrong).double(),
+            "metric_corrupted": measure(corrupted, right, wrong).double(),
+        }
+        for name, values in found.items():
+            columns.setdefault(name, []).append(values.cpu().numpy())
     rights = (prompts.right >= 0).sum(1).numpy()
     wrongs = (prompts.wrong >= 0).sum(1).numpy()
     share = rights / (rights + wrongs)
-    return Outcomes(*map(np.concatenate, columns), share, 1 - share, prompts.groups)
+    return Outcomes(
+        **{name: np.concatenate(values) for name, values in columns.items()},
+        chance_clean=share,
+        chance_corrupted=1 - share,
+        groups=prompts.groups,
+    )

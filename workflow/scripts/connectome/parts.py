@@ -155,7 +155,7 @@ class Circuit(NamedTuple):
 
 def importance(scores: Array, ranking: str) -> Array:
     """What edges or nodes are ranked by: "absolute" or "signed" scores."""
-    return np.asarray(np.abs(scores) if ranking == "absolute" else scores)
+    return np.abs(scores) if ranking == "absolute" else scores
 
 
 def top_edges(graph: PartGraph, scores: Array, size: int, ranking: str, fill: bool) -> Circuit:
@@ -206,7 +206,7 @@ def node_circuit(graph: PartGraph, keep: Array) -> Array:
 
 def kept_writers(mask: Array) -> Array:
     """Writers with an edge in the mask, bool (U,)."""
-    return mask.any(axis=0)
+    return np.asarray(mask.any(axis=0))
 
 
 def sizes(graph: PartGraph, mask: Array) -> dict[str, float]:

@@ -169,9 +169,12 @@ def _by_unit(gate, gate_bias, up, up_bias, down, constant) -> Mlp:
     return Mlp(gate, gate_bias, up.T.contiguous().T, up_bias, down, constant)
 
 
-def units_of(matrix: Tensor, units: Tensor | slice) -> Tensor:
-    """Columns (d, s) of the units of a part."""
-    return matrix.T[units].T
+def take(x: Tensor, index: Tensor | slice, dim: int = 0) -> Tensor:
+    """Entries of one axis: all of them, without a copy, for slice(None).
+
+    Copying whole rows is several times faster than indexing with brackets.
+    """
+    return x if isinstance(index, slice) else x.index_select(dim, index)
 
 
 def _fold_mlp(raw: RawMlp) -> tuple[Tensor | None, ...]:
@@ -281,9 +284,9 @@ def attend(
         result = flat @ matrix if bias is None else flat @ matrix + bias
         return result.unflatten(1, x.shape[1:3])
 
-    query = rotate(read(module.query[heads], module.query_bias[heads]), turn)
-    key = rotate(read(module.key[heads], module.key_bias[heads]), turn)
-    value = read(module.value[heads], None)
+    query = rotate(read(take(module.query, heads), take(module.query_bias, heads)), turn)
+    key = rotate(read(take(module.key, heads), take(module.key_bias, heads)), turn)
+    value = read(take(module.value, heads), None)
     scores = query @ (key.transpose(-1, -2) * module.query.shape[-1] ** -0.5)
     pattern = scores.masked_fill_(hidden_keys, float("-inf")).softmax(-1)
     return Attended(query, key, value, pattern, pattern @ value)
@@ -300,10 +303,10 @@ class Activated(NamedTuple):
 def activate(module: Mlp, x: Tensor, activation: str, units: Tensor | slice) -> Activated:
     """Hidden units on normed inputs x (..., d)."""
     act = ACTIVATIONS[activation]
-    up = x @ units_of(module.up, units) + module.up_bias[units]
+    up = x @ take(module.up.T, units).T + take(module.up_bias, units)
     if module.gate is None or module.gate_bias is None:
         return Activated(None, up, act(up))
-    gate = x @ units_of(module.gate, units) + module.gate_bias[units]
+    gate = x @ take(module.gate.T, units).T + take(module.gate_bias, units)
     return Activated(gate, up, act(gate) * up)
 
 

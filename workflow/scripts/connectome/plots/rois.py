@@ -25,6 +25,19 @@ COLUMNS = (
 )
 
 
+_FROM_SITES = (
+    "kind",
+    "site",
+    "features",
+    "status",
+    "blocks",
+    "null_pass",
+    "seed_ami",
+    "half_ami",
+    "half_ami_null",
+)
+
+
 def select(
     sites: Iterable[Mapping[str, str]],
     levels: Iterable[Mapping[str, str]],
@@ -40,9 +53,7 @@ def select(
     for row in sites:
         if (row["model"], row["dictionary"]) != (model, dictionary):
             continue
-        kept = ("kind", "site", "features", "status", "blocks", "null_pass")
-        kept += ("seed_ami", "half_ami", "half_ami_null")
-        of_site = {"mark": "site"} | {name: row[name] for name in kept}
+        of_site = {"mark": "site"} | {name: row[name] for name in _FROM_SITES}
         one = float(row["description_length_one_block"] or 0)
         for name, column in (("saved", ""), ("saved_uncorrected", "_uncorrected")):
             length = row[f"description_length{column}"]

@@ -125,7 +125,7 @@ def log_axis(axes: Axes) -> None:
     """Logarithmic x axis with plain numbers at 1, 2, 5 (mathematical text is off)."""
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    steps = (1.0, 2.0, 5.0) if high / low < 1000 else (1.0,)
+    steps: tuple[float, ...] = (1.0, 2.0, 5.0) if high / low < 1000 else (1.0,)
     steps = (1.0, 2.0, 3.0, 5.0, 7.0) if high / low < 12 else steps
     axes.xaxis.set_major_locator(LogLocator(subs=steps))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
