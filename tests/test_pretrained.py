@@ -15,6 +15,8 @@ from toy_workflow import jobs
 
 from connectome import arrays, tables
 
+pytestmark = pytest.mark.slow
+
 STORIES = ROOT / "tests/stories"
 TASKS = {"pronoun": "jsonl", "possessive": "csv", "name": "jsonl"}
 

@@ -5,7 +5,9 @@ Colour is never the only carrier: each series has a marker and a dash of its own
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Dash = Literal["-", "--", "-.", ":"]
 
 INK, MUTED, RULE, BAND, PAPER = "#1b1f24", "#5c6570", "#c9ced6", "#e4e7ec", "#ffffff"
 BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#d55e00", "#00835f", "#a84f80"
@@ -32,11 +34,11 @@ class Series(NamedTuple):
     label: str
     colour: str
     marker: str
-    dash: str
+    dash: Dash
     outline: str
 
 
-def _series(label: str, colour: str, marker: str, dash: str) -> Series:
+def _series(label: str, colour: str, marker: str, dash: Dash) -> Series:
     return Series(label, colour, marker, dash, INK if colour in (SKY, ORANGE) else colour)
 
 
