@@ -17,7 +17,7 @@ rule record_activations:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=1500,
         runtime=120,
         gpu=0,
         python=PYTHON,
@@ -52,7 +52,7 @@ rule record_attributions:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=1500,
         runtime=120,
         gpu=0,
         python=PYTHON,

@@ -17,7 +17,7 @@ rule attribute_circuit:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=1500,
         runtime=240,
         gpu=0,
         python=PYTHON,

@@ -67,7 +67,7 @@ rule measure_competence:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=1000,
         runtime=30,
         python=PYTHON,
         scripts=SCRIPTS,
