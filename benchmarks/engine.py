@@ -47,7 +47,7 @@ def random_model(size: dict[str, int]) -> Transformer:
                 *(draw(h, d, w), draw(h, 1, w), draw(h, d, w), draw(h, 1, w), draw(h, d, w)),
                 *(draw(h, w, d), draw(d)),
             ),
-            Mlp(None, None, draw(d, f), draw(f), draw(f, d), draw(d)),
+            Mlp(None, None, draw(f, d).T, draw(f), draw(f, d), draw(d)),  # as loading lays it out
         )
         for _ in range(size["layers"])
     )

@@ -208,7 +208,7 @@ def _block_model(
         "description_length": length,
         "description_length_one_block": length + (300.0 if several else 0.0),
         "description_length_uncorrected": length + 25.0,
-        "restarts": [],
+        "restarts": [{"seed": seed} for seed in range(1, 6)],
         "seed_ami": float(rng.uniform(0.85, 0.98)) if several else None,
         "stability": [
             float(x) if y >= 0 else None

@@ -243,6 +243,27 @@ def test_no_reader_sees_what_was_kept_for_another(monkeypatch):
 
 
 @each_family
+@pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features"])
+@pytest.mark.parametrize("kind_of_ablation", ABLATIONS)
+def test_runs_leave_their_inputs_alone(family, kind, kind_of_ablation):
+    """One circuit on one prompt, twice: nothing is written into ablated values or weights."""
+    _, model = tiny(family)
+    graph, chosen = tiny_models.part_graphs(model)[kind], pairs(1)
+    ablated = ablation.ablated_values(model, chosen, kind_of_ablation, chosen)
+    before = [ablated.input.clone(), *(x.clone() for x in ablated.features.values())]
+
+    def run():
+        keep = np.random.default_rng(0).random((1, graph.writers)) < 0.5
+        if kind == "features":
+            return ablation.run_nodes(model, chosen, graph, keep, ablated)
+        return ablation.run_edges(model, chosen, graph, masks_of(graph, 1), ablated)
+
+    assert torch.equal(run(), run())
+    for old, new in zip(before, [ablated.input, *ablated.features.values()], strict=True):
+        assert torch.equal(old, new)
+
+
+@each_family
 def test_means_are_one_vector_per_part(family):
     """T-19, C-6: over real positions of the discovery prompts, part by part."""
     _, model = tiny(family)

@@ -79,6 +79,7 @@ def test_sites_count_blocks_and_keep_the_reason_of_a_refusal(table):
     fitted = only(found, model="demo", site="mlp.0", kind="activation")
     assert (fitted["blocks"], fitted["levels"]) == ("6", "6 > 2 > 1")
     assert (fitted["null_permuted"], fitted["null_rolled"]) == ("1", "2")
+    assert (fitted["restarts"], refused["restarts"]) == ("5", "0")
     assert fitted["unit"] == "token positions" and float(fitted["threshold"]) == 0.05
 
 
@@ -244,3 +245,18 @@ def test_summary_of_a_model_that_can_do_nothing_has_no_medians(table):
     assert only(rows, key="tasks_competent")["value"] == 0
     assert only(rows, key="edges_needed", partition="heads")["value"] is None
     assert not [row for row in rows if row["key"].startswith("agreement")]
+
+
+def test_regions_are_held_against_controls_task_by_task():
+    def size(task, partition, features, reached="true", competent="true"):
+        return {
+            "task": task, "partition": partition, "features": features, "reached": reached,
+            "competent": competent,
+        }  # fmt: skip
+
+    curves = [size("a", "rois_attribution", "10"), size("a", "kmeans", "12")]
+    curves += [size("b", "rois_attribution", "30"), size("b", "kmeans", "12")]
+    curves += [size("c", "rois_attribution", "1"), size("c", "kmeans", "2", reached="false")]
+    curves += [size("d", "rois_attribution", "1"), size("d", "kmeans", "2", competent="false")]
+    (row,) = summary._against_controls(curves)
+    assert (row["text"], row["value"], row["hi"]) == ("kmeans", 1, 2)

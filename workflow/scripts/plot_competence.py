@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+import connectome.plots.style as style
 from connectome import command, tables
-from connectome.plots import style
 from connectome.plots.competence import COLUMNS, draw, select
 
 

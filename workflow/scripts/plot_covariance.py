@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+import connectome.plots.style as style
 from connectome import arrays, command, tables
 from connectome.moments import correlation, full
-from connectome.plots import style
 from connectome.plots.covariance import COLUMNS, draw, select
 
 

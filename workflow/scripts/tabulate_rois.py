@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+import connectome.tabulate.rois as rois
 from connectome import arrays, command, tables
-from connectome.tabulate import rois
 from connectome.tabulate.identity import fields
 
 

@@ -305,7 +305,8 @@ def _run_block(
 def _inputs(keep: Tensor, difference: Tensor, base: Tensor) -> Tensor:
     """Inputs (p, c, n, t, d) of readers: base plus kept (c, p, u) differences (u, c, n, t, d)."""
     flat = difference.flatten(2)  # (u, c, n t d)
-    x = base.expand(keep.shape[1], *difference.shape[1:]).contiguous()
+    # a copy always: one part and one circuit would otherwise be written into the base itself (C-21)
+    x = base.new_empty(keep.shape[1], *difference.shape[1:]).copy_(base)
     for circuit, kept in enumerate(keep):
         x.flatten(2)[:, circuit].addmm_(kept, flat[:, circuit])
     return x

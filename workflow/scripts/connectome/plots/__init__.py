@@ -2,5 +2,7 @@
 
 A module has `select` (rows of the tables -> the rows that are plotted), COLUMNS (their order in the
 CSV beside the figure) and `draw` (those rows, as read from the CSV -> Figure). `palette` and
-`literal` are shared with the page and import nothing outside the standard library.
+`literal` are shared with the page and import nothing outside the standard library. Scripts import
+single modules (`import connectome.plots.style as style`): naming the package itself would make
+every figure stale when one of them is edited.
 """

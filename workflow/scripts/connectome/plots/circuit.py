@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from connectome.plots import style
+import connectome.plots.style as style
 from connectome.plots.palette import BAND, INK, MUTED, NEGATIVE, PAPER, POSITIVE, RULE, SERIES
 
 COLUMNS = ("mark", "name", "row", "x", "share", "score", "dst", "width", "text")

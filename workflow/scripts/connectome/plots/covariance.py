@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
-from connectome.plots import style
+import connectome.plots.style as style
 from connectome.plots.palette import INK, MUTED, PAPER, RULE
 
 COLUMNS = ("mark", "i", "j", "r", "level", "part", "start", "stop", "text")
-_CLASSES = 31  # shades: few, so that the picture stays small inside the page
+_CLASSES = 21  # shades: few, so that the picture stays small inside the page
 
 
 def select(

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from connectome.plots import style
+import connectome.plots.style as style
 from connectome.plots.palette import MUTED, PAPER, Series, series_of
 
 COLUMNS = (
@@ -50,7 +50,7 @@ def select(
 
 
 def draw(rows: list[dict[str, str]]) -> Figure:
-    """Curves with bootstrap bands over edges or nodes and over features; random circuits shaded."""
+    """Curves with bootstrap bands over edges or nodes and over features; random circuits are bars."""
     figure = style.new(style.PAGE, 6.8)
     grid = figure.subplots(3, 2, sharey="row")
     for column in (0, 1):
@@ -92,7 +92,9 @@ def draw(rows: list[dict[str, str]]) -> Figure:
         text = f"{outside} values lie outside the axes (all in the table)"
         figure.supxlabel(text, fontsize=style.SMALL, color=MUTED)
     handles = [_handle(look) for look in styles.values()]
-    handles.append(Line2D([], [], color=MUTED, lw=5, alpha=0.35, label="random circuits"))
+    bar = Line2D([], [], color=MUTED, lw=3, alpha=0.4, marker="o", markerfacecolor=PAPER)
+    bar.set_label("random circuits")
+    handles.append(bar)
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
 
@@ -113,12 +115,11 @@ def _curve(axes: Axes, rows: list[dict[str, str]], size: str, look: Series) -> N
 
 
 def _random(axes: Axes, rows: list[dict[str, str]], size: str, look: Series) -> None:
-    """Band between the null's quantiles at the sizes where random circuits were run."""
+    """Bars between the null's quantiles at the sizes where random circuits were run."""
     null = [row for row in rows if row["null_lo"] and row["null_hi"]]
     x = style.numbers(null, size)
     low, high = style.numbers(null, "null_lo"), style.numbers(null, "null_hi")
-    axes.fill_between(x, low, high, color=MUTED, alpha=0.18, lw=0)
-    axes.vlines(x, low, high, look.colour, lw=0.6, linestyles="dotted")
+    axes.vlines(x, low, high, look.colour, lw=3.0, alpha=0.25)
     axes.plot(
         x,
         style.numbers(null, "null_median"),

@@ -21,10 +21,12 @@ THEME: tuple[tuple[str, str, str], ...] = (
     ("rule", RULE, "#434b57"),
     ("band", BAND, "#2b323c"),
     ("paper", PAPER, "#171b21"),
-    ("blue", BLUE, "#56b4e9"),
+    ("blue", BLUE, "#3f9fe0"),
     ("vermillion", VERMILLION, "#ff8a3d"),
     ("green", GREEN, "#2fc99c"),
     ("purple", PURPLE, "#e08fbf"),
+    ("sky", SKY, "#a3d8f7"),
+    ("orange", ORANGE, "#f0b840"),
 )
 
 

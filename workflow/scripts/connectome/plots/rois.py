@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from connectome.plots import style
+import connectome.plots.style as style
 from connectome.plots.palette import BAND, BLUE, INK, MUTED, PAPER, SKY, VERMILLION
 
 COLUMNS = (

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from matplotlib.figure import Figure
 
-from connectome.plots import style
+import connectome.plots.style as style
 from connectome.plots.palette import BLUE, INK, MUTED, RULE
 
 COLUMNS = ("quantity", "task", "step", "value")

@@ -1,7 +1,7 @@
 """Figures inside the page: SVG as data, following the light or dark scheme of the reader."""
 
-import base64
 import re
+from urllib.parse import quote
 
 from connectome.plots.palette import THEME
 from connectome.report.marks import Html, escape
@@ -9,13 +9,18 @@ from connectome.report.marks import Html, escape
 _WIDE = 400  # CSS pixels; wider figures keep a readable size on a phone and scroll in their frame
 
 
+# Characters that may stand in a data address and in a quoted attribute as they are; quoting the
+# rest is a third shorter than base64, and a heat map inside is not encoded twice.
+_PLAIN = " !$'()*+,-./:;<=>?@[]^_`{|}~"
+
+
 def image(svg: str, description: str) -> Html:
     """An `<img>` of the figure. Nothing in it can run: an image has no scripts and no links."""
     width, height = _size(svg)
-    data = base64.b64encode(themed(svg).encode()).decode()
+    data = quote(themed(svg), safe=_PLAIN)
     wide = ' class="wide"' if width > _WIDE else ""
     return Html(
-        f'<img{wide} src="data:image/svg+xml;base64,{data}" alt="{escape(description)}" '
+        f'<img{wide} src="data:image/svg+xml,{data}" alt="{escape(description)}" '
         f'width="{width}" height="{height}" decoding="async">'
     )
 

@@ -83,8 +83,8 @@ def size_rows(faithfulness: Iterable[Row], target: float) -> list[Row]:
     """Per curve the smallest circuit whose f_ratio is at least `target`.
 
     Size is the number of edges after pruning. Where no circuit reaches the target the largest one
-    stands, with `reached` false. The null is that of the smallest random circuits with at least as
-    many edges: it cannot be beaten by being larger.
+    stands, with `reached` false. The null is that of the smallest random circuits that were asked
+    for at least as many edges (`null_edges`): it cannot be beaten by being larger.
     """
     curves: dict[tuple[Any, ...], list[Row]] = {}
     nulls: dict[tuple[Any, ...], list[Row]] = {}
@@ -116,13 +116,13 @@ def _null_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _null(rows: list[Row], chosen: Row) -> Row:
-    fair = [row for row in rows if row["edges"] >= chosen["edges"]]
+    fair = [row for row in rows if row["requested"] >= chosen["edges"]]
     if not fair:
         return dict.fromkeys(("null_edges", "null_lo", "null_hi", "null_median", "p", "draws"))
-    nearest = min(fair, key=lambda row: (row["edges"], row["method"] != chosen["method"]))
-    same = nearest["edges"] == chosen["edges"] and nearest["method"] == chosen["method"]
+    nearest = min(fair, key=lambda row: (row["requested"], row["method"] != chosen["method"]))
+    same = (nearest["requested"], nearest["method"]) == (chosen["requested"], chosen["method"])
     return {
-        "null_edges": nearest["edges"],
+        "null_edges": nearest["requested"],
         "null_lo": nearest["null_lo"],
         "null_hi": nearest["null_hi"],
         "null_median": nearest["null_median"],

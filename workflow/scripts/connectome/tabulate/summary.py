@@ -19,6 +19,9 @@ COLUMNS = (
     "source",
 )
 
+ROIS = "rois_attribution"
+CONTROLS = ("kmeans", "spectral", "leiden", "random")
+
 
 def number(text: str) -> float | None:
     """Number of a CSV field; None where it is empty."""
@@ -118,7 +121,7 @@ def _site_rows(tables: Mapping[str, list[Mapping[str, str]]]) -> Iterator[Row]:
         yield _row("rois", value=sum(int(row["blocks"]) for row in several), **names)
         yield _count("sites_null_pass", fitted, _true("null_pass"), **names)
         yield _spread("samples", (number(row["samples"]) for row in fitted), **names)
-        for column in ("seed_ami", "half_ami", "half_ami_null"):
+        for column in ("restarts", "seed_ami", "half_ami", "half_ami_null"):
             yield _spread(column, (number(row[column]) for row in fitted), **names)
     for partition in dict.fromkeys(row["partition"] for row in tables["rois"]):
         names = {"partition": partition, "source": "rois.csv"}
@@ -168,7 +171,28 @@ def _circuit_rows(
         for row in every:
             if partition in settings["circuits"]:
                 yield from _one_circuit(row, names)
+    yield from _against_controls(curves)
     yield from _strongest(tables["roi_scores"], settings)
+
+
+def _against_controls(curves: Sequence[Mapping[str, str]]) -> Iterator[Row]:
+    """On how many tasks (of `hi`) circuits of ROIs reach the target with fewer features."""
+    needed: dict[str, dict[str, float]] = {}
+    for row in curves:
+        if row["competent"] == row["reached"] == "true":
+            needed.setdefault(row["partition"], {})[row["task"]] = float(row["features"])
+    for control in CONTROLS:
+        common = needed.get(ROIS, {}).keys() & needed.get(control, {}).keys()
+        if common:
+            fewer = sum(needed[ROIS][task] < needed[control][task] for task in common)
+            yield _row(
+                "fewer_features",
+                partition=ROIS,
+                value=fewer,
+                hi=len(common),
+                text=control,
+                source="sizes.csv",
+            )
 
 
 def _one_circuit(row: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Row]:

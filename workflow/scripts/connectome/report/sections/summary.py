@@ -36,7 +36,9 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
                     "drawn": drawn,
                     "needed": [p for p in drawn if of_pair("edges_needed", partition=p)["value"]],
                     "able": bool(of_model("accuracy_clean")["value"]),
-                    "verdicts": _verdicts(of_model, of_pair, drawn),
+                    "controls": _controls(table, model["model"], dictionary),
+                    "verdicts": _verdicts(of_model, of_pair, drawn)
+                    | {"controls": _beaten(_controls(table, model["model"], dictionary))},
                 }
             )
     target = table.where(key="target")
@@ -46,6 +48,16 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
         "target": target[0] if target else None,
         "missing_tables": [name for name in TABLES if results.table(name).missing],
     }
+
+
+def _controls(table: Any, model: str, dictionary: str) -> list[Any]:
+    """Rows that hold ROIs against other groupings of as many parts."""
+    return table.where(key="fewer_features", model=model, dictionary=dictionary)
+
+
+def _beaten(controls: list[Any]) -> str:
+    shares = [float(row["value"]) / float(row["hi"]) for row in controls]
+    return _joint(["holds" if s == 1 else ("partly" if s else "fails") for s in shares])
 
 
 def _value(line: Any, column: str = "value") -> float | None:
