@@ -62,7 +62,7 @@ def test_every_section_of_the_default_has_a_schema_and_every_key_is_explained():
         ({"activations.sites": ["attn.3"]}, "'attn.3' does not exist: model 'demo' has 3 layers"),
         ({"activations.outputs": ["resid.7"]}, "activations.outputs: 'resid.7' does not exist"),
         ({"activations.sites": ["attn"]}, "activations.sites: .* a list of sites such as"),
-        ({"tasks.ioi.generator": "oi"}, "tasks.ioi.generator: 'oi' is no generator; did you mean 'ioi'"),
+        ({"tasks.ioi.generator": "oi"}, "'oi' is no generator; did you mean 'ioi'"),
         ({"tasks.mine": {"file": "no/such.csv"}}, "tasks.mine.file: 'no/such.csv' is missing"),
         ({"corpus": {"file": "no.txt", "documents": 1, "tokens": 1}}, "corpus.file: 'no.txt'"),
         ({"attributions.tasks": ["ioi", "xyz"]}, "attributions.tasks: 'xyz' is no task; known: "),

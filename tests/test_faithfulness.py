@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from tiny_models import tiny
 
 from connectome import ablation, evaluation, part_graphs, parts, prompts
 from connectome.attribution import attribute, exact
 from connectome.faithfulness import Reference, against_random, measure
 from connectome.statistics import bootstrap_weights
-from tiny_models import tiny
 
 SETTINGS = {
     "partitions": ["heads", "features"],
@@ -74,9 +74,7 @@ def bench_and_graphs():
         model.size.head_width,
         seed=1,
     )
-    found = attribute(
-        model, pairs, graphs, ["eap"], "logit_difference", nodes_only=["features"]
-    )
+    found = attribute(model, pairs, graphs, ["eap"], "logit_difference", nodes_only=["features"])
     found["heads", "exact"] = exact(model, pairs, graphs["heads"], "logit_difference")
     nodes = part_graphs.node_table(found, graphs, "counterfactual")
     edges = part_graphs.edge_table(found, graphs, "counterfactual")

@@ -6,9 +6,10 @@ import pytest
 
 from connectome import corpus, tasks
 from connectome.errors import DataError
+from connectome.language import PIECE
 from connectome.tasks import Pair
 
-WORDS = ["NA", "None", "null", "nan", "True", "inf", "1e5", "007"]
+WORDS = ["NA", "None", "null", "nan", "True", "inf", "Inf", "NULL"]
 COUNTS = {"discovery": 100, "heldout": 100}
 
 
@@ -19,16 +20,22 @@ def tokenizer(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("tokenizer")
     words = [" the", " cat", " dog", " sees", " likes", " a", " b", " c", " d", "."]
-    module.save(module.build([*words, *(f" {word}" for word in WORDS)]), folder, context=16)
+    backend = module.build([*words, *(f" {word}" for word in WORDS)], PIECE)
+    module.save(backend, folder, context=16)
     return module.load(folder)
 
 
 def rows():
+    ends = (" a", " b", " c", " d", " the", " a a", " b b", " c c")
     return [
-        {"clean": f"the cat sees{w}", "corrupted": f"the dog sees{w}", "answers": f" {a}",
-         "wrong": " cat"}
-        for w, a in zip([" a", " b", " c", " d", " the", " a a", " b b", " c c"], WORDS, strict=True)
-    ]  # fmt: skip
+        {
+            "clean": f"the cat sees{end}",
+            "corrupted": f"the dog sees{end}",
+            "answers": f" {word}",
+            "wrong": " cat",
+        }
+        for end, word in zip(ends, WORDS, strict=True)
+    ]
 
 
 def write(path, records, bom=False):
@@ -104,21 +111,29 @@ def test_every_faulty_row_is_named_in_one_message(tokenizer):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("keys", "said"),
     [
-        ('{"clean": "a", "corrupted": "b", "answers": [], "wrong": " c"}', "row 1: 'answers' is empty"),
-        ('{"clean": "a", "corrupted": "b", "answers": " x"}', "row 1: 'wrong' is missing"),
-        ('{"clean": "a", "corrupted": "b", "answers": 5, "wrong": " c"}', "neither text nor a list"),
-        ('{"clean": "a", "corrupted": "b", "answers": " x", "wrong": " c", "split": "test"}', "split"),
-        ("not json", "row 1: not a JSON object"),
-        ("", "holds no prompt pairs"),
+        ({"answers": []}, "row 1: 'answers' is empty"),
+        ({"wrong": None}, "row 1: 'wrong' is missing"),
+        ({"answers": 5}, "neither text nor a list"),
+        ({"split": "test"}, "neither 'discovery' nor 'heldout'"),
     ],
-)  # fmt: skip
-def test_a_row_that_cannot_be_read_is_named(tmp_path, text, said):
+)
+def test_a_row_that_cannot_be_read_is_named(tmp_path, keys, said):
     path = tmp_path / "task.jsonl"
-    path.write_text(text)
+    row = {"clean": "a", "corrupted": "b", "answers": " x", "wrong": " c"}
+    path.write_text(json.dumps({**row, **keys}))
     with pytest.raises(DataError, match=said):
         tasks.read_pairs(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("not json", "row 1: not a JSON object"), ("", "holds no prompt pairs")]
+)
+def test_a_file_that_holds_no_pairs_is_refused(tmp_path, text, said):
+    (tmp_path / "task.jsonl").write_text(text)
+    with pytest.raises(DataError, match=said):
+        tasks.read_pairs(tmp_path / "task.jsonl")
 
 
 def test_an_empty_split_is_refused(tokenizer):

@@ -42,10 +42,8 @@ def test_every_rule_that_works_has_log_benchmark_threads_resources_and_both_para
                 continue
             for directive in ("log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "conda:"):
                 assert directive in body, f"{path.name}: rule {name} has no {directive}"
-            assert re.findall(r"^        (\w+)=", body.split("params:")[1].split("shell:")[0], re.M) == [
-                "cfg",
-                "code",
-            ], name
+            params = body.split("params:")[1].split("shell:")[0]
+            assert re.findall(r"^        (\w+)=", params, re.M) == ["cfg", "code"], name
 
 
 def test_each_rule_shares_its_stem_with_its_script():
@@ -90,9 +88,7 @@ def test_a_run_that_was_killed_and_interrupted_ends_with_the_same_bytes(quick_re
     """SIGKILL while the model trains, SIGINT while circuits are scored; then the same command."""
     command, results = quick_command(tmp_path), tmp_path / "results"
     unlock = [sys.executable, str(ROOT / "workflow/unlock.py")]
-    run_until(
-        command, tmp_path, lambda: (results / "demo/.training").exists(), signal.SIGKILL
-    )
+    run_until(command, tmp_path, lambda: (results / "demo/.training").exists(), signal.SIGKILL)
     subprocess.run(unlock, cwd=tmp_path, check=True)
     circuits = results / "log/attribute_circuit"
     run_until(command, tmp_path, lambda: list(circuits.glob("*")) != [], signal.SIGINT)

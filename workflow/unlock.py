@@ -17,9 +17,9 @@ def live_runs(folder: Path) -> list[int]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid not in own and "snakemake" in " ".join(process.cmdline()):
-                if Path(process.cwd()) == folder:
-                    found.append(process.pid)
+            running = process.pid not in own and "snakemake" in " ".join(process.cmdline())
+            if running and Path(process.cwd()) == folder:
+                found.append(process.pid)
         except psutil.Error:
             continue
     return found

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pyarrow as pa
+
 from connectome import activations, arrays, command, mixture, models, prompts, tables, transformer
 
 

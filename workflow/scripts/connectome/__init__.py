@@ -1,1 +1,1 @@
-"""The library behind the workflow: plain functions on arrays and tables; knows nothing of Snakemake."""
+"""The library behind the workflow: plain functions on arrays and tables, no Snakemake."""

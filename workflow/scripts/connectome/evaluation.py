@@ -134,8 +134,8 @@ def edge_curve(
 ) -> Iterator[dict[str, Any]]:
     """Rows of one partition and method under edge ablation: circuits, then complements.
 
-    scores: mean edge scores (readers, writers). random: {requested size: faithfulness inputs (draws,
-    n') of random circuits}, on the first n' prompts.
+    scores: mean edge scores (readers, writers). random: {requested size: metric (draws, n') of
+    random circuits}, on the first n' prompts.
     """
     wanted = requested_sizes(settings["sizes"], graph.edge_count)
     circuits = [
@@ -191,7 +191,7 @@ def node_curve(
 def random_circuits(
     on: Bench, graph: PartGraph, scores: Array, settings: Mapping[str, Any], seed: int
 ) -> dict[int, Array]:
-    """Metric (draws, n) of random circuits at each size of `random_sizes`, shared by all methods."""
+    """Metric (draws, n) of random circuits at each of `random_sizes`, shared by all methods."""
     draws = settings["random_draws"]
     if not draws:
         return {}

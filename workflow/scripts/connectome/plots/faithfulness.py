@@ -50,7 +50,7 @@ def select(
 
 
 def draw(rows: list[dict[str, str]]) -> Figure:
-    """Curves with bootstrap bands over edges or nodes and over features; random circuits are bars."""
+    """Curves with bootstrap bands over edges or nodes, and features; random circuits are bars."""
     figure = style.new(style.PAGE, 6.8)
     grid = figure.subplots(3, 2, sharey="row")
     for column in (0, 1):
