@@ -9,6 +9,7 @@ SCRIPTS = str(HOME / "workflow" / "scripts")
 sys.path.insert(0, SCRIPTS)
 
 from connectome import configuration, digest
+from connectome import report as page
 from connectome.command import canonical
 from connectome.errors import ConnectomeError
 from snakemake.exceptions import WorkflowError
@@ -44,7 +45,7 @@ def one_of(names):
 
 
 def slice_of(*sections):
-    """`cfg` of a rule that uses these sections: one section as it is, several by their names."""
+    """`cfg` of a rule that uses these sections, one section as it is, several by their names."""
     if len(sections) == 1:
         return lambda wildcards: canonical(config[sections[0]])
     return lambda wildcards: canonical({name: config[name] for name in sections})
@@ -68,7 +69,7 @@ def model_slice(wildcards):
 
 
 def task_slice(wildcards):
-    """`cfg` of the rules that work on one task: the task, the pair numbers, the seed."""
+    """`cfg` of what works on one task (the task, the pair numbers, the seed)."""
     return canonical(
         {
             "name": wildcards.task,
@@ -98,7 +99,7 @@ def attribution_slice(wildcards):
 
 @functools.cache
 def code_of(script):
-    """`code` of a rule: digest of its script and of every local module behind it."""
+    """`code` of a rule, which is the digest of its script and of every local module behind it."""
     root = Path(SCRIPTS)
     return digest.code_digest(root / f"{script}.py", root)
 
@@ -164,6 +165,50 @@ def each_fitted_site(pattern):
         )
 
     return files
+
+
+PLAN = {
+    "models": {
+        model: {"trained": model in TRAINED, "tasks": TASKS, "sites": fitted_sites(model)}
+        for model in MODELS
+    },
+    "dictionaries": DICTIONARIES,
+    "report": config["report"],
+}
+FIGURE = [".pdf", ".svg", ".png"]
+
+
+def of_all_models(pattern, models=MODELS):
+    """Files of a pattern for every model, dictionary and task, and the sites of each model."""
+    return [
+        path
+        for model in models
+        for path in expand(
+            pattern,
+            model=model,
+            dictionary=DICTIONARIES,
+            task=TASKS,
+            site=fitted_sites(model),
+            kind=KINDS,
+        )
+    ]
+
+
+def settings(*names):
+    """`cfg` of a rule that uses these keys of the sections `report` and `figures`, or the seed."""
+    known = config["report"] | config["figures"] | {"seed": config["seed"]}
+    return lambda wildcards: canonical({name: known[name] for name in names})
+
+
+def page_fragments(wildcards):
+    """Templates, style sheet and script of the page."""
+    folder = HOME / "workflow" / "report"
+    return [str(path) for path in sorted(folder.rglob("*.*")) if path.is_file()]
+
+
+def page_slice(wildcards):
+    """`cfg` of build_report: what the page is expected to show."""
+    return canonical(PLAN)
 
 
 wildcard_constraints:

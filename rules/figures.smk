@@ -1,37 +1,4 @@
 # Requires: results of the stages above. Makes: tables/*.csv, and figures/* drawn from them alone.
-from connectome import report as page
-
-PLAN = {
-    "models": {
-        model: {"trained": model in TRAINED, "tasks": TASKS, "sites": fitted_sites(model)}
-        for model in MODELS
-    },
-    "dictionaries": DICTIONARIES,
-    "report": config["report"],
-}
-FIGURE = [".csv", ".pdf", ".svg", ".png"]
-
-
-def of_all_models(pattern, models=MODELS):
-    """Files of a pattern for every model, dictionary and task, and the sites of each model."""
-    return [
-        path
-        for model in models
-        for path in expand(
-            pattern,
-            model=model,
-            dictionary=DICTIONARIES,
-            task=TASKS,
-            site=fitted_sites(model),
-            kind=KINDS,
-        )
-    ]
-
-
-def settings(*names):
-    """`cfg` of a rule that uses these keys of the sections `report` and `figures`, or the seed."""
-    known = config["report"] | config["figures"] | {"seed": config["seed"]}
-    return lambda wildcards: canonical({name: known[name] for name in names})
 
 
 rule figures:
@@ -292,7 +259,8 @@ rule plot_competence:
     input:
         "<results>/tables/competence.csv",
     output:
-        multiext("<results>/figures/competence.{model}", *FIGURE),
+        csv="<results>/figures/competence.{model}.csv",
+        drawn=multiext("<results>/figures/competence.{model}", *FIGURE),
     log:
         "<logs>/plot_competence/{model}.log",
     benchmark:
@@ -310,7 +278,7 @@ rule plot_competence:
         code=code_of("plot_competence"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_competence.py --competence {input:q}"
-        " --model {wildcards.model} --output {output[0]:q}"
+        " --model {wildcards.model} --output {output.csv:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
@@ -318,7 +286,8 @@ rule plot_training:
     input:
         "<results>/tables/training.csv",
     output:
-        multiext("<results>/figures/training.{model}", *FIGURE),
+        csv="<results>/figures/training.{model}.csv",
+        drawn=multiext("<results>/figures/training.{model}", *FIGURE),
     log:
         "<logs>/plot_training/{model}.log",
     benchmark:
@@ -336,7 +305,7 @@ rule plot_training:
         code=code_of("plot_training"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_training.py --training {input:q}"
-        " --model {wildcards.model} --output {output[0]:q}"
+        " --model {wildcards.model} --output {output.csv:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
@@ -345,7 +314,8 @@ rule plot_covariance:
         covariance="<results>/{model}/{dictionary}/covariance/{site}.{kind}.npz",
         fit="<results>/{model}/{dictionary}/sbm/{site}.{kind}.json",
     output:
-        multiext("<results>/figures/covariance.{model}.{dictionary}.{site}.{kind}", *FIGURE),
+        csv="<results>/figures/covariance.{model}.{dictionary}.{site}.{kind}.csv",
+        drawn=multiext("<results>/figures/covariance.{model}.{dictionary}.{site}.{kind}", *FIGURE),
     log:
         "<logs>/plot_covariance/{model}.{dictionary}.{site}.{kind}.log",
     benchmark:
@@ -363,7 +333,7 @@ rule plot_covariance:
         code=code_of("plot_covariance"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_covariance.py --covariance {input.covariance:q}"
-        " --fit {input.fit:q} --output {output[0]:q}"
+        " --fit {input.fit:q} --output {output.csv:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
@@ -372,7 +342,8 @@ rule plot_rois:
         sites="<results>/tables/sites.csv",
         levels="<results>/tables/levels.csv",
     output:
-        multiext("<results>/figures/rois.{model}.{dictionary}", *FIGURE),
+        csv="<results>/figures/rois.{model}.{dictionary}.csv",
+        drawn=multiext("<results>/figures/rois.{model}.{dictionary}", *FIGURE),
     log:
         "<logs>/plot_rois/{model}.{dictionary}.log",
     benchmark:
@@ -390,7 +361,7 @@ rule plot_rois:
         code=code_of("plot_rois"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_rois.py --sites {input.sites:q} --levels {input.levels:q}"
-        " --model {wildcards.model} --dictionary {wildcards.dictionary} --output {output[0]:q}"
+        " --model {wildcards.model} --dictionary {wildcards.dictionary} --output {output.csv:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
@@ -409,7 +380,7 @@ rule plot_circuit:
         drawn=expand(
             "<results>/figures/circuit.{{model}}.{{dictionary}}.{{task}}.{partition}{kind}",
             partition=config["report"]["circuits"],
-            kind=FIGURE[1:],
+            kind=FIGURE,
         ),
     log:
         "<logs>/plot_circuit/{model}.{dictionary}.{task}.log",
@@ -437,7 +408,8 @@ rule plot_faithfulness:
     input:
         "<results>/tables/faithfulness.csv",
     output:
-        multiext("<results>/figures/faithfulness.{model}.{dictionary}.{task}", *FIGURE),
+        csv="<results>/figures/faithfulness.{model}.{dictionary}.{task}.csv",
+        drawn=multiext("<results>/figures/faithfulness.{model}.{dictionary}.{task}", *FIGURE),
     log:
         "<logs>/plot_faithfulness/{model}.{dictionary}.{task}.log",
     benchmark:
@@ -456,7 +428,7 @@ rule plot_faithfulness:
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_faithfulness.py --faithfulness {input:q}"
         " --model {wildcards.model} --dictionary {wildcards.dictionary} --task {wildcards.task}"
-        " --output {output[0]:q}"
+        " --output {output.csv:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
@@ -464,7 +436,8 @@ rule plot_ablation:
     input:
         "<results>/tables/sizes.csv",
     output:
-        multiext("<results>/figures/ablation.{model}.{dictionary}", *FIGURE),
+        csv="<results>/figures/ablation.{model}.{dictionary}.csv",
+        drawn=multiext("<results>/figures/ablation.{model}.{dictionary}", *FIGURE),
     log:
         "<logs>/plot_ablation/{model}.{dictionary}.log",
     benchmark:
@@ -482,5 +455,5 @@ rule plot_ablation:
         code=code_of("plot_ablation"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_ablation.py --sizes {input:q}"
-        " --model {wildcards.model} --dictionary {wildcards.dictionary} --output {output[0]:q}"
+        " --model {wildcards.model} --dictionary {wildcards.dictionary} --output {output.csv:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

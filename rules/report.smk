@@ -1,17 +1,6 @@
 # Requires: tables, figures and the page's fragments. Makes: report.html.
 
 
-def page_fragments(wildcards):
-    """Templates, style sheet and script of the page."""
-    folder = HOME / "workflow" / "report"
-    return [str(path) for path in sorted(folder.rglob("*.*")) if path.is_file()]
-
-
-def page_slice(wildcards):
-    """`cfg` of build_report: what the page is expected to show."""
-    return canonical(PLAN)
-
-
 rule report:
     input:
         "<results>/report.html",

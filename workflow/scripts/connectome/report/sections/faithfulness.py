@@ -63,5 +63,6 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
         "overview": overview,
         "figures": figures,
         "sizes": sizes,
+        "shown": [line for figure in figures for line in figure["sizes"]],
         "target": target[0] if target else None,
     }
