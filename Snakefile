@@ -30,3 +30,4 @@ rule all:
     default_target: True
     input:
         "<results>/report.html",
+        "<results>/provenance.json",
