@@ -13,10 +13,10 @@ import numpy as np
 import torch
 import torch.nn.functional as nn
 from safetensors.torch import load_file
-from tiny_models import tiny
 from torch import Tensor
 
 from connectome.parts import PartGraph
+from tiny_models import tiny
 
 _ACT = {
     "gelu_new": lambda x: nn.gelu(x, approximate="tanh"),

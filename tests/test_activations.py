@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from tiny_models import KINDS, tiny
 
 from connectome import activations, tables
 from connectome.errors import ConfigError
 from connectome.transformer import Batch, forward
+from tiny_models import KINDS, tiny
 
 TOKENS = [[1, 2, 3, 4, 5], [1, 7], [1, 9, 9, 4], [1, 3, 2, 1, 5, 6, 7]]  # 1 opens and recurs
 

@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
+
 import slow_engine
 import tiny_models
-import torch
-from slow_engine import slow_model
-from tiny_models import each_family, tiny
-
 from connectome import ablation, attribution, gradients, metrics, parts, prompts, transformer
 from connectome.errors import ConfigError
+from slow_engine import slow_model
+from tiny_models import each_family, tiny
 
 METHODS = ("eap", "eap-ig-inputs", "path", "clean-corrupted")
 each_kind = pytest.mark.parametrize("kind", ["modules", "heads", "rois"])

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SCRIPTS
 from safetensors.torch import load_file, save_file
-from tiny_models import each_family, tiny
 
+from conftest import SCRIPTS
 from connectome import checkpoint, transformer
 from connectome.errors import ModelError
+from tiny_models import each_family, tiny
 
 
 def copied(family: str, folder: Path) -> Path:

@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-import slow_engine
-import tiny_models
 import torch
-from tiny_models import each_family, tiny
 from transformers import AutoModelForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
+import slow_engine
+import tiny_models
 from connectome import ablation, prompts, transformer
 from connectome.errors import DataError
 from connectome.transformer import Batch
+from tiny_models import each_family, tiny
 
 CHANGES = [
     ("gpt2", {}),

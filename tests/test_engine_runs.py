@@ -4,15 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
+
 import slow_engine
 import tiny_models
-import torch
-from slow_engine import SlowModel, slow_model
-from tiny_models import each_family, tiny
-
 from connectome import ablation, parts, prompts, transformer
 from connectome.errors import ConfigError
 from connectome.transformer import Batch
+from slow_engine import SlowModel, slow_model
+from tiny_models import each_family, tiny
 
 ABLATIONS = ("counterfactual", "mean", "zero")
 each_kind = pytest.mark.parametrize("kind", ["modules", "heads", "rois"])

@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from tiny_models import tiny
 
 from connectome import ablation, evaluation, part_graphs, parts, prompts
 from connectome.attribution import attribute, exact
 from connectome.faithfulness import Reference, against_random, measure
 from connectome.statistics import bootstrap_weights
+from tiny_models import tiny
 
 SETTINGS = {
     "partitions": ["heads", "features"],

@@ -6,11 +6,11 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import SCRIPTS
 from scipy.linalg import hadamard
-from test_moments import written_part
 
+from conftest import SCRIPTS
 from connectome import arrays, graphs, moments
+from test_moments import written_part
 
 SETTINGS = {
     "k": 10,

@@ -9,9 +9,9 @@ from collections import Counter
 
 import pytest
 import tokenizers
-from conftest import SCRIPTS
 from transformers import AutoTokenizer
 
+from conftest import SCRIPTS
 from connectome import language
 from connectome import tokenizer as tok
 from connectome.errors import ConfigError, DataError, ModelError

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import SCRIPTS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import SCRIPTS
 from connectome import arrays, moments, tables
 from connectome.errors import DataError
 

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import SCRIPTS
 from sklearn.metrics import adjusted_mutual_info_score
 
+from conftest import SCRIPTS
 from connectome import arrays, moments, partitions, tables
 from connectome.errors import ConfigError, DataError
 

@@ -10,10 +10,10 @@ import subprocess
 
 import pytest
 import yaml
-from conftest import ROOT, quick_command
-from toy_workflow import jobs
 
+from conftest import ROOT, quick_command
 from connectome import arrays, tables
+from toy_workflow import jobs
 
 pytestmark = pytest.mark.slow
 

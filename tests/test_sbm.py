@@ -6,11 +6,11 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import SCRIPTS
 from sklearn.metrics import adjusted_mutual_info_score
-from test_graphs import SETTINGS, built
 
+from conftest import SCRIPTS
 from connectome import agreement, arrays, labelling
+from test_graphs import SETTINGS, built
 
 PYTHON = os.environ.get("LM_CONNECTOME_GRAPH_TOOL_PYTHON", "/usr/bin/python3")
 CFG = {"seeds": 3, "control_seeds": 1, "sweeps": 4, "patience": 2, "min_gain": 0.1}

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import yaml
+
 from conftest import ROOT
 
 

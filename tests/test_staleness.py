@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-import toy_workflow
 import yaml
+
+import toy_workflow
 
 ALL = ["draw_numbers", "add_numbers", "write_page"]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SCRIPTS
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import train_model
+from conftest import SCRIPTS
 from connectome import command, language, tables, tokenizer, training
 from connectome.errors import ConfigError
 from connectome.language import Document

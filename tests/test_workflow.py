@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 import toy_workflow
 from conftest import ROOT, quick_command
 
