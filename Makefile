@@ -2,6 +2,7 @@
 CORES ?= $(shell nproc)
 CONFIG ?=
 PYTHON := .venv/bin/python
+GRAPH_TOOL_PYTHON ?= /usr/bin/python3
 SNAKEMAKE := $(PYTHON) -m snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 
 .PHONY: help setup report figures test test-all benchmark lint unlock clean
@@ -36,7 +37,9 @@ lint: setup ## ruff, snakefmt, mypy, snakemake --lint
 	@$(PYTHON) -m snakemake --lint
 
 benchmark: setup ## cost of the engine and of the stages, as ratios of one run
-	@for file in benchmarks/*.py; do echo "== $$file"; OMP_NUM_THREADS=1 $(PYTHON) $$file || exit 1; done
+	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/engine.py
+	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/covariance.py
+	@OMP_NUM_THREADS=1 $(GRAPH_TOOL_PYTHON) benchmarks/sbm.py
 
 clean: ## delete results (the virtual environment stays)
 	rm -rf results

@@ -3,7 +3,7 @@
 Run by the interpreter that has graph-tool: /usr/bin/python3 benchmarks/sbm.py
 Features load on groups of unequal sizes; three in ten are noise. Prints edges, CPU seconds per fit
 (mean over restarts), blocks found and planted, the adjusted Rand index against the planted groups
-over their features (DESIGN.md measured .85 to .89), and the share of noise that is left out.
+over their features, and the share of noise that is left out.
 """
 
 import sys

@@ -113,7 +113,7 @@ def test_files_are_written_as_the_readers_want_them(tmp_path):
 
 
 def test_the_start_token_is_a_place_not_an_id():
-    """Case A: token 1 opens every document and stands within them; padding is token 0."""
+    """Token 1 opens every document and stands within them; padding is token 0."""
     _, model = tiny("gpt2")
     together = forward(model, Batch.of(TOKENS)).streams[-1]
     for row, ids in enumerate(TOKENS):

@@ -60,7 +60,7 @@ def slow_gradients(slow, graph, ids, right, wrong):
 @each_family
 @each_kind
 def test_eap_scores_equal_autograd_part_by_part(family, kind):
-    """T-6, T-7, T-21: every g_v and G_u, every edge and node, and their sum."""
+    """Every g_v and G_u, every edge and node, and their sum."""
     _, model = tiny(family)
     slow, graph = slow_model(family), tiny_models.part_graphs(model)[kind]
     lists = tiny_models.prompt_lists(3)
@@ -84,7 +84,7 @@ def test_eap_scores_equal_autograd_part_by_part(family, kind):
 @pytest.mark.parametrize("metric", [METRIC, "probability_difference"])
 @pytest.mark.parametrize("kind_of_ablation", ["counterfactual", "mean", "zero"])
 def test_out_edges_sum_to_the_node_score(family, metric, kind_of_ablation):
-    """T-6 for every method, metric and ablation, prompt by prompt."""
+    """Every method, metric and ablation, prompt by prompt."""
     _, model = tiny(family)
     graphs = tiny_models.part_graphs(model)
     found = attribute(model, pairs(2), graphs, metric=metric, steps=2, ablation=kind_of_ablation)
@@ -97,7 +97,7 @@ def test_out_edges_sum_to_the_node_score(family, metric, kind_of_ablation):
 @each_family
 @pytest.mark.parametrize("method", ["eap", "path"])
 def test_scores_of_coarse_parts_are_sums_of_their_members(family, method):
-    """T-26, C-14: nodes of features, edges of a labelling merged at random."""
+    """Nodes of features, edges of a labelling merged at random."""
     _, model = tiny(family)
     graphs = tiny_models.part_graphs(model)
     fine = graphs["rois"]
@@ -126,7 +126,6 @@ def test_scores_of_coarse_parts_are_sums_of_their_members(family, method):
 
 @each_family
 def test_relabelled_parts_have_permuted_scores(family):
-    """T-25."""
     _, model = tiny(family)
     chosen, rng = pairs(3), np.random.default_rng(0)
     labels = {site: rng.integers(0, 3, model.features(site)) for site in model.sites}
@@ -145,7 +144,6 @@ def test_relabelled_parts_have_permuted_scores(family):
 
 @each_family
 def test_batches_order_copies_and_padding_change_no_score(family):
-    """T-12, T-13."""
     _, model = tiny(family)
     graphs = tiny_models.part_graphs(model)
     del graphs["modules"]
@@ -247,7 +245,7 @@ def linear(monkeypatch):
 
 
 def test_on_a_linear_model_first_order_is_exact(linear):
-    """T-8: every edge and every node, by every method."""
+    """Every edge and every node, by every method."""
     graphs = tiny_models.part_graphs(linear)
     chosen = pairs(3)
     found = attribute(linear, chosen, graphs, steps=2)
@@ -259,7 +257,7 @@ def test_on_a_linear_model_first_order_is_exact(linear):
 
 
 def test_rotated_stream_changes_no_score(linear):
-    """T-24: a norm-free model in another basis of the residual stream."""
+    """A norm-free model in another basis of the residual stream."""
     d = linear.size.width
     turn = torch.linalg.qr(torch.randn(d, d, generator=torch.Generator().manual_seed(0)).double())[
         0
@@ -319,7 +317,7 @@ def misses(model, chosen, method: str, steps: int, layers: slice) -> np.ndarray:
 
 @each_family
 def test_path_scores_are_complete_at_every_cut(family):
-    """T-10: midpoints converge quadratically at all cuts, input to last module."""
+    """Midpoints converge quadratically at all cuts, input to last module."""
     _, model = tiny(family)
     few, many = (misses(model, pairs(6), "path", steps, slice(None)) for steps in (12, 48))
     assert len(few) == 5
@@ -329,7 +327,7 @@ def test_path_scores_are_complete_at_every_cut(family):
 
 @each_family
 def test_integrated_gradients_are_complete_at_the_input(family):
-    """T-9: the edges that leave `input` sum to the gap, closer with every doubling of steps."""
+    """The edges that leave `input` sum to the gap, closer with every doubling of steps."""
     _, model = tiny(family)
     errors = [
         np.median(misses(model, pairs(8), "eap-ig-inputs", steps, slice(1)))
@@ -353,7 +351,6 @@ def test_site_attributions_are_the_features_node_scores(family, metric):
 
 
 def test_first_order_methods_refuse_the_divergence_from_the_intact_model():
-    """T-20, C-11."""
     _, model = tiny("gpt2")
     graphs = {"modules": tiny_models.part_graphs(model)["modules"]}
     with pytest.raises(ConfigError, match="KL divergence has zero gradient"):
@@ -369,7 +366,7 @@ def test_unknown_methods_are_refused(name):
 
 
 def test_trained_model_keeps_the_identities(shared_data):
-    """T-2, T-3, T-6 on weights that nobody here made, float64."""
+    """On weights that nobody here made, float64."""
     model = transformer.load(shared_data / "stories260k", torch.float64)
     rng = np.random.default_rng(0)
     ids = rng.integers(3, 512, (2, 4, 9)).tolist()

@@ -125,7 +125,7 @@ FAULTS = [
 def test_damaged_directory_is_one_error_before_any_weight_is_read(
     tmp_path, family, spoil, sentence
 ):
-    """Case C: by the check that runs before any job, and by the loader."""
+    """By the check that runs before any job, and by the loader."""
     spoil(copied(family, tmp_path), family)
     for read in (checkpoint.check_header, transformer.load):
         with pytest.raises(ModelError, match=sentence):

@@ -1,4 +1,4 @@
-"""Metrics against numbers worked by hand, and their gradients against autograd (T-16)."""
+"""Metrics against numbers worked by hand, and their gradients against autograd."""
 
 import math
 

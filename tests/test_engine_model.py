@@ -81,7 +81,7 @@ def test_slow_engine_equals_transformers(family, exact_norm):
 
 @each_family
 def test_masks_come_from_places_never_from_ids(family):
-    """Case A: token 0 starts, ends and pads; alone, batched, padded on either side: the same."""
+    """Token 0 starts, ends and pads; alone, batched, padded on either side: the same."""
     _, model = tiny(family)
     rows = [[0, *ids, 0] for ids in tiny_models.prompt_lists(4, longest=15, shortest=6)[0]]
     alone = [transformer.forward(model, Batch.of([ids])) for ids in rows]
@@ -110,7 +110,7 @@ def test_masks_come_from_places_never_from_ids(family):
 @each_family
 @pytest.mark.parametrize("kind", ["modules", "heads", "rois"])
 def test_parts_and_constant_sum_to_the_module_output(family, kind):
-    """T-1, and each part against its formula on the checkpoint's own tensors."""
+    """And each part against its formula on the checkpoint's own tensors."""
     folder, model = tiny(family)
     slow = slow_engine.slow_model(family)
     graph = tiny_models.part_graphs(model)[kind]

@@ -51,7 +51,7 @@ def test_a_site_without_labels_is_refused():
 
 @pytest.mark.parametrize(("layers", "heads"), [(12, 12), (4, 4), (6, 8), (1, 1)])
 def test_edge_counts_agree_with_the_formula(layers, heads):
-    """T-22, one input per head: H S + (S + H L) + 1 + L (H + 1), S = L + (H + 1) L (L - 1) / 2."""
+    """One input per head: H S + (S + H L) + 1 + L (H + 1), S = L + (H + 1) L (L - 1) / 2."""
     s = layers + (heads + 1) * layers * (layers - 1) // 2
     expected = heads * s + s + heads * layers + 1 + layers * (heads + 1)
     graph = head_graph(layers, heads)
@@ -90,7 +90,7 @@ def on_paths(graph: PartGraph, mask: np.ndarray) -> np.ndarray:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([0.1, 0.3, 0.6]), st.booleans())
 def test_pruning_keeps_exactly_the_edges_on_paths(seed, density, whole_matrix):
-    """T-18; edges that do not exist are never kept."""
+    """Edges that do not exist are never kept."""
     graph = head_graph(2, 2)
     mask = np.random.default_rng(seed).random(graph.exists.shape) < density
     mask &= graph.exists | whole_matrix
@@ -100,7 +100,7 @@ def test_pruning_keeps_exactly_the_edges_on_paths(seed, density, whole_matrix):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 60), st.sampled_from(["absolute", "signed"]))
 def test_fill_takes_the_smallest_request_that_prunes_to_the_size(seed, size, ranking):
-    """C-26, against a search through all requests; ties (scores of few values) break by name."""
+    """Against a search through all requests; ties (scores of few values) break by name."""
     graph = head_graph(2, 2)
     rng = np.random.default_rng(seed)
     scores = rng.integers(-3, 4, graph.exists.shape).astype(float)
@@ -126,7 +126,7 @@ def test_fill_takes_the_smallest_request_that_prunes_to_the_size(seed, size, ran
 
 
 def test_nothing_is_selected_at_size_zero():
-    """T-17: a threshold above every score leaves no edge, into logits neither."""
+    """A threshold above every score leaves no edge, into logits neither."""
     graph = head_graph(2, 2)
     circuit = parts.top_edges(graph, np.ones(graph.exists.shape), 0, "absolute", fill=True)
     assert not circuit.mask.any()
@@ -141,7 +141,7 @@ def test_top_nodes_break_ties_by_name_and_keep_the_input():
 
 
 def test_sizes_by_hand():
-    """C-27 on input -> a0.r0 (2 features) -> logits and m0 (3 features), 13 weighted in all."""
+    """On input -> a0.r0 (2 features) -> logits and m0 (3 features), 13 weighted in all."""
     labels = {"attn.0": np.array([0, 0, 1, 1]), "mlp.0": np.zeros(3, int)}
     graph = parts.labelled(labels, sites_of(1))
     mask = np.zeros_like(graph.exists)
@@ -155,7 +155,7 @@ def test_sizes_by_hand():
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 127))
 def test_random_circuits_have_the_asked_size_and_are_pruned(seed, size):
-    """C-33: walks give exactly the size; permuted scores the smallest pruned size not below it."""
+    """Walks give exactly the size; permuted scores the smallest pruned size not below it."""
     graph = head_graph(3, 3)
     scores = np.random.default_rng(seed).normal(size=graph.exists.shape)
     size = min(size, graph.edge_count)
@@ -188,7 +188,7 @@ def test_permuted_scores_stay_within_source_and_target_site():
 
 
 def test_exchange_file_round_trips(tmp_path):
-    """C-5, T-22: names come back to the same edges; slots add up; missing ones are counted."""
+    """Names come back to the same edges; slots add up; missing ones are counted."""
     graph = head_graph(2, 2)
     scores = np.where(graph.exists, np.random.default_rng(0).normal(size=graph.exists.shape), 0)
     path = tmp_path / "scores.json"

@@ -54,7 +54,7 @@ def slow_ablated(slow: SlowModel, graph, kind: str, lists, row: int) -> list[tor
 @each_kind
 @pytest.mark.parametrize("kind_of_ablation", ABLATIONS)
 def test_edge_runs_equal_the_definition(family, kind, kind_of_ablation):
-    """C-18: each reader's own input, kept edges carry current values; means as in C-6 (T-19)."""
+    """Each reader's own input, kept edges carry current values; means over real positions."""
     _, model = tiny(family)
     slow, graph = slow_model(family), tiny_models.part_graphs(model)[kind]
     lists = tiny_models.prompt_lists(2)
@@ -72,7 +72,7 @@ def test_edge_runs_equal_the_definition(family, kind, kind_of_ablation):
 @pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features"])
 @pytest.mark.parametrize("kind_of_ablation", ABLATIONS)
 def test_full_graph_is_the_model_and_empty_graph_is_the_ablated_run(family, kind, kind_of_ablation):
-    """T-2, T-3; case E: eight prompts that share their first words, prompt by prompt."""
+    """Eight prompts that share their first words, prompt by prompt."""
     _, model = tiny(family)
     graph = tiny_models.part_graphs(model)[kind]
     clean, corrupted, right, wrong = tiny_models.prompt_lists(8)
@@ -112,7 +112,6 @@ def test_full_graph_is_the_model_in_float32(family):
 @each_kind
 @pytest.mark.parametrize("kind_of_ablation", ABLATIONS)
 def test_node_run_is_the_edge_run_with_whole_columns(family, kind, kind_of_ablation):
-    """T-4."""
     _, model = tiny(family)
     graph, chosen = tiny_models.part_graphs(model)[kind], pairs(4)
     ablated = ablation.ablated_values(model, chosen, kind_of_ablation, chosen)
@@ -142,7 +141,7 @@ def test_node_run_of_single_features_mixes_features(family):
 @each_kind
 @pytest.mark.parametrize("density", [0.15, 0.4, 0.6])
 def test_pruning_changes_nothing_under_counterfactual_ablation(family, kind, density):
-    """T-5: a part that `input` does not reach recomputes its corrupted value."""
+    """A part that `input` does not reach recomputes its corrupted value."""
     _, model = tiny(family)
     graph, chosen = tiny_models.part_graphs(model)[kind], pairs(3)
     ablated = ablation.ablated_values(model, chosen, "counterfactual")
@@ -155,7 +154,7 @@ def test_pruning_changes_nothing_under_counterfactual_ablation(family, kind, den
 @each_family
 @each_kind
 def test_batching_and_chunking_change_nothing(family, kind):
-    """T-15: circuits and prompts together, one at a time, in chunks; starting late."""
+    """Circuits and prompts together, one at a time, in chunks; starting late."""
     _, model = tiny(family)
     graph, chosen = tiny_models.part_graphs(model)[kind], pairs(3)
     ablated = ablation.ablated_values(model, chosen, "counterfactual")
@@ -183,7 +182,7 @@ def test_batching_and_chunking_change_nothing(family, kind):
 @each_family
 @each_kind
 def test_padding_changes_no_run(family, kind):
-    """Case A for runs: left or right, and whatever id stands in the padding."""
+    """Left or right, and whatever id stands in the padding."""
     _, model = tiny(family)
     graph = tiny_models.part_graphs(model)[kind]
     masks = masks_of(graph, 2)
@@ -210,11 +209,11 @@ def test_padding_changes_no_run(family, kind):
 
 
 def test_no_reader_sees_what_was_kept_for_another(monkeypatch):
-    """T-14 through the real run: four sources, four readers, mask = identity.
+    """Four sources, four readers, mask = identity.
 
     What each reader of attn.1 reads beyond the ablated stream is written in the differences that
     the sources at attn.0 have; the coefficients must be the identity matrix. With an aliased input
-    (C-21) they are the full lower triangle.
+    they are the full lower triangle.
     """
     _, model = tiny("gpt2")
     labels = {site: np.arange(model.features(site)) % 4 for site in model.sites}
@@ -265,7 +264,7 @@ def test_runs_leave_their_inputs_alone(family, kind, kind_of_ablation):
 
 @each_family
 def test_means_are_one_vector_per_part(family):
-    """T-19, C-6: over real positions of the discovery prompts, part by part."""
+    """Over real positions of the discovery prompts, part by part."""
     _, model = tiny(family)
     chosen, discovery = pairs(2), pairs(6, pad_left=True, seed=1)
     ablated = ablation.ablated_values(model, chosen, "mean", discovery)

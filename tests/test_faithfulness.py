@@ -32,7 +32,7 @@ def test_ratio_of_means_and_median_of_ratios_by_hand():
 
 
 def test_prompts_without_a_gap_are_left_out_and_counted():
-    """Case G: a tiny denominator is not a huge faithfulness."""
+    """A tiny denominator is not a huge faithfulness."""
     reference = Reference(np.array([2.0, 2.0, 2.0, 0.01]), np.zeros(4))
     record = measure(np.array([1.0, 1.0, 1.0, 5.0]), reference, np.full((1, 4), 0.25))
     assert record["excluded"] == 1

@@ -1,4 +1,4 @@
-"""Streaming moments against numpy.cov, and the data that break careless sums (case I)."""
+"""Streaming moments against numpy.cov, and the data that break careless sums."""
 
 import subprocess
 import sys

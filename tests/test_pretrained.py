@@ -108,7 +108,6 @@ def dry_run(folder):
 
 
 def test_new_weights_of_the_same_size_make_everything_stale_and_a_readme_nothing(stories_results):
-    """Case J."""
     folder = stories_results.parent
     weights = folder / "model/model.safetensors"
     before = weights.read_bytes()

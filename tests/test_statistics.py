@@ -76,5 +76,5 @@ def test_a_task_done_on_both_prompts_counts():
     ],
 )
 def test_a_shortcut_does_not_count(changes, said):
-    """Case G: accuracy 1.00 on clean prompts with no gap is a task the model cannot do."""
+    """Accuracy 1.00 on clean prompts with no gap is a task the model cannot do."""
     assert said in competence.verdict(competence.measure(outcomes(**changes), 200, 1))

@@ -52,7 +52,6 @@ def write(path, records, bom=False):
 
 
 def test_words_stay_words_in_every_format(tmp_path):
-    """Case H."""
     plain = tasks.read_pairs(write(tmp_path / "a.csv", rows()))
     spreadsheet = tasks.read_pairs(write(tmp_path / "b.csv", rows(), bom=True))
     lines = tasks.read_pairs(write(tmp_path / "c.jsonl", rows()))

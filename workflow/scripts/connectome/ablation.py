@@ -1,9 +1,9 @@
 """Ablation runs: forward passes in which every part sees its own masked input.
 
 A part that is cut from another receives that part's ablated value a_u instead of its current one;
-a kept edge carries the CURRENT value (C-18). Differences c'_u - a_u are written once into one
+a kept edge carries the CURRENT value. Differences c'_u - a_u are written once into one
 buffer; the input of part v is the fully ablated stream plus the masked sum of those differences,
-so nothing written for one part can leak into another (C-20, C-21).
+so nothing written for one part can leak into another.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,7 +65,7 @@ def ablated_values(
 ) -> Ablated:
     """Ablated values for `prompts`: "counterfactual" (the corrupted run's), "mean" or "zero".
 
-    Means run over all positions of the clean prompts of `discovery`, one vector per feature (C-6).
+    Means run over all positions of the clean prompts of `discovery`, one vector per feature.
     Prompts run `batch_pairs` at a time. Raises ConfigError for another kind.
     """
     if kind == "zero":
@@ -305,7 +305,7 @@ def _run_block(
 def _inputs(keep: Tensor, difference: Tensor, base: Tensor) -> Tensor:
     """Inputs (p, c, n, t, d) of readers: base plus kept (c, p, u) differences (u, c, n, t, d)."""
     flat = difference.flatten(2)  # (u, c, n t d)
-    # a copy always: one part and one circuit would otherwise be written into the base itself (C-21)
+    # a copy always: one part and one circuit would otherwise be written into the base itself
     x = base.new_empty(keep.shape[1], *difference.shape[1:]).copy_(base)
     for circuit, kept in enumerate(keep):
         x.flatten(2)[:, circuit].addmm_(kept, flat[:, circuit])

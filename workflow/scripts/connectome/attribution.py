@@ -102,7 +102,7 @@ def feature_scores(
 
 
 def node_scores(graph: PartGraph, of_features: Mapping[str, Tensor]) -> Tensor:
-    """Node scores (n, writers): first-order scores of parts are sums of their features' (C-14)."""
+    """Node scores (n, writers): first-order scores of parts are sums of their features'."""
     first = of_features["input"]
     result = first.new_zeros(len(first), graph.writers)
     result[:, :1] = first

@@ -1,4 +1,4 @@
-"""What the model can do of a task, before any circuit of it is believed (C-29).
+"""What the model can do of a task, before any circuit of it is believed.
 
 A task counts only where the accuracy lies above chance on the clean AND on the corrupted prompts
 (there with the answers exchanged) and the gap between the two metrics excludes zero: accuracy on

@@ -1,8 +1,8 @@
 """Evaluation of circuits on held-out prompts, over sizes, by edge and by node ablation.
 
 Circuits are selected by scores from discovery prompts; every number here comes from held-out
-ones. Rows state the requested, the selected and the pruned size (C-26), the complement beside the
-circuit (C-31), and random circuits of equal size (C-33).
+ones. Rows state the requested, the selected and the pruned size, the complement beside the
+circuit, and random circuits of equal size.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

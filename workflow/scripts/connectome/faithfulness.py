@@ -2,7 +2,7 @@
 
 f(C) = (m(C) - m({})) / (m(N) - m({})) for the intact model N and the empty circuit {}, m a metric
 where higher is better (Wang et al. 2023; Marks et al. 2025). Two aggregates stand side by side:
-the ratio of means, and the median of per-prompt ratios with its quartiles (C-30).
+the ratio of means, and the median of per-prompt ratios with its quartiles.
 """
 
 from dataclasses import dataclass

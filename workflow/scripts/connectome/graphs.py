@@ -1,9 +1,9 @@
 """Graph of one site: nearest neighbours by |correlation| above one threshold, with its nulls.
 
 The threshold is an upper quantile of |r| under series rolled by random offsets, which keep their
-autocorrelation: formulas that take tokens for independent samples find false edges (R-13 and the
-section on graph construction in the design). All draws are made inside blocks of consecutive
-rows, so that they stream; block means are taken out, since no draw inside a block can change them.
+autocorrelation: formulas that take tokens for independent samples find false edges. All draws are
+made inside blocks of consecutive rows, so that they stream; block means are taken out, since no
+draw inside a block can change them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ _PERMUTED, _ROLLED, _ENTRIES, _ORDER = range(4)  # streams of random numbers
 
 
 def dead_features(moments: Moments, min_active: int, min_variance: float) -> np.ndarray:
-    """Why a feature is left out, int8 (d,): LIVE, CONSTANT, RARE or FAINT (R-5).
+    """Why a feature is left out, int8 (d,): LIVE, CONSTANT, RARE or FAINT.
 
     RARE: other than 0 in fewer than `min_active` samples. FAINT: variance below `min_variance`
     times the median of the remaining features, so that rescaling a dictionary changes nothing.
@@ -100,7 +100,7 @@ def rolled(block_dn: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def permuted_entries(r: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Symmetric matrix with the off-diagonal entries of `r` in random places (R-13 ii)."""
+    """Symmetric matrix with the off-diagonal entries of `r` in random places."""
     upper = np.triu_indices(len(r), 1)
     shuffled = np.eye(len(r))
     shuffled[upper] = generator.permutation(r[upper])

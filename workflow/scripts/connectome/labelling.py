@@ -11,7 +11,7 @@ UNGROUPED, DEAD = -1, -2  # live but in no part; without activity
 
 
 def by_size(labels: np.ndarray) -> np.ndarray:
-    """Parts renumbered from 0 by decreasing size, ties by smallest member, int32 (R-10)."""
+    """Parts renumbered from 0 by decreasing size, ties by smallest member, int32."""
     _, first, inverse, sizes = np.unique(
         labels, return_index=True, return_inverse=True, return_counts=True
     )
@@ -21,7 +21,7 @@ def by_size(labels: np.ndarray) -> np.ndarray:
 
 
 def size_statistics(labels: np.ndarray) -> dict[str, Any]:
-    """Blocks, effective number exp(entropy), largest share and Gini index of the sizes (R-11)."""
+    """Blocks, effective number exp(entropy), largest share and Gini index of the sizes."""
     sizes = np.sort(np.bincount(labels[labels >= 0]))
     result: dict[str, Any] = {
         "blocks": len(sizes),

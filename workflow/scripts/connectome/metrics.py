@@ -87,7 +87,7 @@ def gradient(name: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Gradient of a metric at the logits.
 
     Raises ConfigError for the KL divergence from the intact model, whose gradient there is zero:
-    first-order scores would be noise (C-11).
+    first-order scores would be noise.
     """
     if name == "kl_divergence":
         raise ConfigError(

@@ -1,7 +1,7 @@
 """Streaming moments of one site: count, mean and centred products, one set per half of the data.
 
 Batches are merged with Chan's formula (Chan, Golub & LeVeque 1983) in float64 and in the order in
-which they come: adding raw sums of squares loses all digits where the mean is large (R-1).
+which they come: adding raw sums of squares loses all digits where the mean is large.
 NumPy alone.
 """
 
@@ -130,7 +130,7 @@ def accumulate(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and metadata of a covariance file from the stream of `samples`.
 
-    `origin` (site, kind, dictionary, skip_start) travels with the matrix (R-2). Arrays: count (2,),
+    `origin` (site, kind, dictionary, skip_start) travels with the matrix. Arrays: count (2,),
     mean (2, d), m2 (2, d, d), active (2, d). Too few samples are a refusal with its reason in the
     metadata, never a silent zero. Memory d^2, not samples.
     """

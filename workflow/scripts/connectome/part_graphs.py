@@ -48,7 +48,7 @@ def _graph(
 
 
 def summary(scores: np.ndarray) -> dict[str, np.ndarray]:
-    """Over prompts (axis 0): mean, its error, mean |score|, share of the mean's sign (C-12)."""
+    """Over prompts (axis 0): mean, its error, mean |score|, share of the mean's sign."""
     mean = scores.mean(axis=0)
     spread = scores.std(axis=0, ddof=1) if len(scores) > 1 else np.zeros_like(mean)
     return {

@@ -3,7 +3,7 @@
 One row per (site, feature); one int32 column per partition: parts 0..B-1 without gaps, UNGROUPED
 and DEAD features below 0. `modules` and `heads` follow from the architecture, `rois` and
 `rois_attribution` from the block models, `kmeans` is the control at the same number of parts, and
-files made by hand or by another tool join as columns of their own name (R-10). `random` is drawn
+files made by hand or by another tool join as columns of their own name. `random` is drawn
 where it is needed, by `shuffled`.
 """
 

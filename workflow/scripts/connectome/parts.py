@@ -25,7 +25,7 @@ _MARKS = {UNGROUPED: "ungrouped", DEAD: "dead"}
 
 @dataclass(frozen=True)
 class PartGraph:
-    """Parts of every site of a model; parts of later modules read those of earlier ones (C-2)."""
+    """Parts of every site of a model; parts of later modules read those of earlier ones."""
 
     sites: tuple[str, ...]  # in the order in which they write
     names: tuple[str, ...]  # of all nodes
@@ -134,7 +134,7 @@ def _build(labels: Mapping[str, Array], sites: Sequence[str], name) -> PartGraph
 
 
 def prune(graph: PartGraph, mask: Array) -> Array:
-    """Edges on some path from `input` to `logits` (C-25), bool (readers, writers)."""
+    """Edges on some path from `input` to `logits`, bool (readers, writers)."""
     count = graph.writers + 1
     forth, back = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
     forth[0] = back[-1] = True
@@ -146,7 +146,7 @@ def prune(graph: PartGraph, mask: Array) -> Array:
 
 
 class Circuit(NamedTuple):
-    """A selected sub-graph: the pruned edges and the three sizes of C-26."""
+    """A selected sub-graph: the pruned edges and the requested and the selected size."""
 
     mask: Array  # bool (readers, writers), pruned
     requested: int
@@ -161,7 +161,7 @@ def importance(scores: Array, ranking: str) -> Array:
 def top_edges(graph: PartGraph, scores: Array, size: int, ranking: str, fill: bool) -> Circuit:
     """The `size` existing edges of largest score (readers, writers), pruned; ties by name.
 
-    With `fill` more edges are taken until the pruned circuit has at least `size` (C-26): the
+    With `fill` more edges are taken until the pruned circuit has at least `size`: the
     smallest such number, found by bisection, since a larger selection never prunes to less.
     """
     reader, writer = graph.edges
@@ -210,7 +210,7 @@ def kept_writers(mask: Array) -> Array:
 
 
 def sizes(graph: PartGraph, mask: Array) -> dict[str, float]:
-    """Edges, nodes, features in kept parts and weighted edges of a mask (C-27)."""
+    """Edges, nodes, features in kept parts and weighted edges of a mask."""
     keep = kept_writers(mask)
     readers = np.append(graph.sizes[1:], 1)  # `logits` counts 1
     weight = readers[:, None] * graph.sizes[None, :]
@@ -223,7 +223,7 @@ def sizes(graph: PartGraph, mask: Array) -> dict[str, float]:
 
 
 def random_circuit(graph: PartGraph, scores: Array, size: int, seed: Sequence[int]) -> Array:
-    """A random circuit of `size` edges after pruning (C-33), bool (readers, writers).
+    """A random circuit of `size` edges after pruning, bool (readers, writers).
 
     Even seeds (last number): a union of random walks from `input` to `logits` of exactly that size;
     odd ones: the scores permuted within (source site, target site), selected and pruned like any
@@ -293,7 +293,7 @@ def matrix(graph: PartGraph, sources: Sequence[str], targets: Sequence[str], val
 
 
 def write_exchange(path: Path, graph: PartGraph, scores: Array) -> None:
-    """Edge scores as JSON {"edges": {name: score}} that other circuit tools read (C-5)."""
+    """Edge scores as JSON {"edges": {name: score}} that other circuit tools read."""
     reader, writer = graph.edges
     names = [edge_name(graph, v, u) for v, u in _pairs(reader, writer)]
     values = map(float, scores[reader, writer])

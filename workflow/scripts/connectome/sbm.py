@@ -28,7 +28,7 @@ from graph_tool import inference  # noqa: E402
 inference.blockmodel._q_cache_max_n = 1000
 graph_tool.openmp_set_num_threads(1)
 
-NULL_SHARE = 0.95  # of the permuted and entries draws must be one block (R-13)
+NULL_SHARE = 0.95  # of the permuted and entries draws must be one block
 _CONTROL_DRAWS = 20  # label permutations behind `half_ami_null`
 
 
@@ -240,7 +240,7 @@ def _half_record(
 def _null_record(
     graph: Mapping[str, np.ndarray], draws: int, seed: int, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Blocks found in each null draw; passed where permuted data and entries give one (R-13)."""
+    """Blocks found in each null draw; passed where permuted data and entries give one."""
     found = {
         kind: [
             fit_edges(graph[f"{kind}.{draw}"], [seed], settings, degree_corrected=True).best.blocks
