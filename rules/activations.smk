@@ -1,6 +1,11 @@
 # Requires: model.json, the corpus, the prompts. Makes: activations.parquet and attributions.parquet.
 
 
+rule activations:
+    input:
+        [path for model in MODELS for path in activation_parts(model)],
+
+
 rule record_activations:
     input:
         model="<results>/{model}/model.json",

@@ -1,6 +1,17 @@
 # Requires: model.json, the prompts, the partitions. Makes: scores of nodes and edges of every part graph.
 
 
+rule circuits:
+    input:
+        expand(
+            "<results>/{model}/{dictionary}/circuits/{task}.{table}.parquet",
+            model=MODELS,
+            dictionary=DICTIONARIES,
+            task=TASKS,
+            table=["nodes", "edges"],
+        ),
+
+
 rule attribute_circuit:
     input:
         model="<results>/{model}/model.json",

@@ -1,6 +1,15 @@
 # Requires: covariance and the samples behind it, model.json. Makes: graph, block model, partitions.
 
 
+rule rois:
+    input:
+        expand(
+            "<results>/{model}/{dictionary}/partitions.parquet",
+            model=MODELS,
+            dictionary=DICTIONARIES,
+        ),
+
+
 rule build_graph:
     input:
         covariance="<results>/{model}/{dictionary}/covariance/{site}.{kind}.npz",
