@@ -100,8 +100,10 @@ def test_a_run_that_was_killed_and_interrupted_ends_with_the_same_bytes(quick_re
 
 def test_unlock_leaves_the_lock_of_a_live_run_alone(tmp_path):
     folder = toy_workflow.make(tmp_path / "toy")
+    config = tmp_path / "slow.yaml"
+    config.write_text("{models: {demo: {train: {}}}, pairs: {discovery: 5, heldout: 9000}}")
     process = subprocess.Popen(
-        toy_workflow.command("--config", "pairs={discovery: 5, heldout: 8000}"),
+        toy_workflow.command("--configfile", str(config)),
         cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     locks = folder / ".snakemake/locks"
@@ -115,7 +117,7 @@ def test_unlock_leaves_the_lock_of_a_live_run_alone(tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     subprocess.run(unlock, cwd=folder, check=True)
-    toy_workflow.run(folder, "--config", "pairs={discovery: 5, heldout: 8}")
+    toy_workflow.run(folder)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "local"])

@@ -1,10 +1,9 @@
-"""Take away the lock that a killed run left, unless a live run holds this folder.
+"""Take away the lock that a killed run left in this folder, unless a live run holds it.
 
-Snakemake locks its working directory and cannot unlock it after a SIGKILL or a power cut.
+Snakemake locks its working directory by files, and leaves them behind after a SIGKILL.
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -27,13 +26,14 @@ def live_runs(folder: Path) -> list[int]:
 
 def main() -> None:
     folder = Path.cwd().resolve()
-    locks = folder / ".snakemake" / "locks"
-    if not locks.is_dir() or not any(locks.iterdir()):
+    locks = sorted((folder / ".snakemake" / "locks").glob("*.lock"))
+    if not locks:
         return
     running = live_runs(folder)
     if running:
         sys.exit(f"another run is working in this folder (process {running[0]}); wait for it")
-    subprocess.run([sys.executable, "-m", "snakemake", "--unlock", "--quiet"], check=True)
+    for lock in locks:
+        lock.unlink()
     print("took away the lock of a run that was killed")
 
 
