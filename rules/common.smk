@@ -8,7 +8,7 @@ HOME = Path(str(workflow.current_basedir)).parent
 SCRIPTS = str(HOME / "workflow" / "scripts")
 sys.path.insert(0, SCRIPTS)
 
-from connectome import configuration, digest
+from connectome import checkpoint, configuration, digest
 from connectome import report as page
 from connectome.command import canonical
 from connectome.errors import ConnectomeError
@@ -124,7 +124,7 @@ def model_files(wildcards):
     directory = config["models"][wildcards.model].get("path")
     if directory is None:
         return []
-    return [str(path) for path in configuration.files_of(Path(directory))]
+    return [str(path) for path in checkpoint.files_of(Path(directory))]
 
 
 def task_files(wildcards):

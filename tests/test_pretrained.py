@@ -62,7 +62,7 @@ def stories_results(shared_data, tmp_path_factory):
 def test_the_model_can_do_the_tasks_written_for_it(stories_results, task):
     record = arrays.read_json(stories_results / f"stories/tasks/{task}.competence.json")
     assert record["competent"], record["reason"]
-    assert record["splits"]["heldout"]["accuracy_clean"]["value"] > 0.85
+    assert record["splits"]["heldout"]["accuracy_clean"]["value"] >= 0.8
 
 
 @pytest.mark.parametrize("task", TASKS)
