@@ -94,6 +94,7 @@ def test_models_and_tasks_are_replaced_not_mixed():
     assert list(config["tasks"]) == ["t"]
     assert config["attributions"]["tasks"] == ["t"]
     assert config["training"] == DEFAULTS["training"]
+    assert config["report"]["name"] == "m"
 
 
 def test_the_workflow_stops_before_any_job(tmp_path):

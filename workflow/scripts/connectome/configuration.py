@@ -38,7 +38,8 @@ def complete(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
     """`config` with every key that it leaves out taken from `defaults`.
 
     Sections in WHOLE are taken from one of the two, never mixed; an `attributions` section left
-    out by a config with tasks of its own means all of its tasks.
+    out by a config with tasks of its own means all of its tasks. A config with models of its own
+    that does not name the page has it named after them.
     """
     result = _merge(defaults, config)
     for section in WHOLE:
@@ -46,6 +47,8 @@ def complete(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
             result[section] = config[section]
     if "tasks" in config and "attributions" not in config:
         result["attributions"] = {"tasks": list(config["tasks"])}
+    if "models" in config and "name" not in config.get("report", {}):
+        result["report"] = {**result["report"], "name": ", ".join(config["models"])}
     return result
 
 
