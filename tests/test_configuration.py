@@ -109,3 +109,15 @@ def test_the_workflow_stops_before_any_job(tmp_path):
     assert done.returncode != 0
     assert "sead: unknown key; did you mean 'seed'?" in done.stderr
     assert not (tmp_path / "run/results").exists()
+
+
+def test_the_names_that_a_configuration_may_use_are_those_of_the_code():
+    """Listed apart, because the modules that own them import torch and pyarrow."""
+    from connectome import attribution, partitions
+
+    with pytest.raises(ConfigError) as caught:
+        attribution.method("no such method")
+    known = str(caught.value).split("; known: ")[1].split(", ")
+    assert sorted(configuration.METHODS) == sorted(known)
+    made = {*partitions.MADE_HERE, "random", "features"}
+    assert set(configuration.PARTITIONS) == made
