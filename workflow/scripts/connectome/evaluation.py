@@ -22,33 +22,8 @@ from connectome.prompts import Prompts
 from connectome.transformer import Transformer, forward, logits_at_answer
 
 Array = np.ndarray
-_TEXT = ("partition", "method", "ablation", "intervention", "mode", "ranking")
-_COUNTS = ("requested", "selected", "edges", "nodes", "features")
-_NUMBERS = (
-    "weighted",
-    "k",
-    "m_model",
-    "m_empty",
-    "m_circuit",
-    "f_ratio",
-    "f_lo",
-    "f_hi",
-    "f_median",
-    "f_q25",
-    "f_q75",
-    "null_lo",
-    "null_median",
-    "null_hi",
-    "p",
-    "kl",
-    "accuracy",
-)
-SCHEMA = pa.schema(
-    [(name, pa.string()) for name in _TEXT]
-    + [(name, pa.int32()) for name in _COUNTS]
-    + [(name, pa.float64()) for name in _NUMBERS]
-    + [(name, pa.int32()) for name in ("excluded", "draws", "pairs", "distinct", "seed")]
-)
+_ARROW = {str: pa.string(), int: pa.int32(), float: pa.float64()}
+SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in faithfulness.MEASURES.items()])
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,42 @@ from connectome.statistics import interval, permutation_p
 
 Array = np.ndarray
 TINY_SHARE = 0.05  # of the median |m(N) - m({})|: below it a prompt has no ratio of its own
+# Columns of an evaluation table, and of the table of all of them.
+MEASURES: dict[str, type] = {
+    "partition": str,
+    "method": str,
+    "ablation": str,
+    "intervention": str,
+    "mode": str,
+    "ranking": str,
+    "requested": int,
+    "selected": int,
+    "edges": int,
+    "nodes": int,
+    "features": int,
+    "weighted": float,
+    "k": float,
+    "m_model": float,
+    "m_empty": float,
+    "m_circuit": float,
+    "f_ratio": float,
+    "f_lo": float,
+    "f_hi": float,
+    "f_median": float,
+    "f_q25": float,
+    "f_q75": float,
+    "excluded": int,
+    "null_lo": float,
+    "null_hi": float,
+    "null_median": float,
+    "p": float,
+    "kl": float,
+    "accuracy": float,
+    "draws": int,
+    "pairs": int,
+    "distinct": int,
+    "seed": int,
+}
 
 
 @dataclass(frozen=True)

@@ -3,45 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from connectome.faithfulness import MEASURES
 from connectome.tabulate.identity import Row, defined
 
 NAMES = ("model", "dictionary", "task", "competent")
-MEASURES = (
-    "partition",
-    "method",
-    "ablation",
-    "intervention",
-    "mode",
-    "ranking",
-    "requested",
-    "selected",
-    "edges",
-    "nodes",
-    "features",
-    "weighted",
-    "k",
-    "m_model",
-    "m_empty",
-    "m_circuit",
-    "f_ratio",
-    "f_lo",
-    "f_hi",
-    "f_median",
-    "f_q25",
-    "f_q75",
-    "excluded",
-    "null_lo",
-    "null_hi",
-    "null_median",
-    "p",
-    "kl",
-    "accuracy",
-    "draws",
-    "pairs",
-    "distinct",
-    "seed",
-)
-COLUMNS = NAMES + MEASURES
+COLUMNS = (*NAMES, *MEASURES)
 _SERIES = (*NAMES, "partition", "method", "ablation", "intervention")
 _SIZE = ("ranking", "requested", "selected", "edges", "nodes", "features", "weighted", "k")
 SIZE_COLUMNS = (
