@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 GRAPH_TOOL_PYTHON ?= /usr/bin/python3
 SNAKEMAKE := $(PYTHON) -m snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 
-.PHONY: help setup report figures test test-all benchmark lint unlock clean
+.PHONY: help setup report figures why verify cost test test-all benchmark lint unlock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -19,6 +19,15 @@ report: setup unlock ## run the main job: results/report.html (CONFIG=file for a
 
 figures: setup unlock ## every figure as pdf, svg, png and csv
 	@$(SNAKEMAKE) figures
+
+why: setup ## in words, why each job of a run to come is stale: which key, which module, which file
+	@$(PYTHON) workflow/why.py $(if $(CONFIG),--configfile $(CONFIG))
+
+verify: setup ## whether every result was made by today's configuration and code
+	@$(PYTHON) workflow/verify.py $(if $(CONFIG),--configfile $(CONFIG))
+
+cost: setup ## time and memory of every step of the finished run
+	@$(PYTHON) workflow/cost.py $(if $(CONFIG),--configfile $(CONFIG))
 
 unlock: setup
 	@$(PYTHON) workflow/unlock.py

@@ -99,9 +99,9 @@ def attribution_slice(wildcards):
 
 @functools.cache
 def code_of(script):
-    """`code` of a rule, which is the digest of its script and of every local module behind it."""
+    """`code` of a rule: the digests of its script and of every local module behind it, as JSON."""
     root = Path(SCRIPTS)
-    return digest.code_digest(root / f"{script}.py", root)
+    return canonical(digest.code_digests(root / f"{script}.py", root))
 
 
 @functools.cache

@@ -112,7 +112,7 @@ def test_each_file_tells_what_made_it(finished):
         "pairs": {"discovery": 5, "heldout": 7, "heldout_share": 0.4},
         "seed": 1,
     }
-    assert len(made_by["code"]) == 16
+    assert {"draw_numbers.py", "connectome/toy_numbers.py"} < json.loads(made_by["code"]).keys()
 
 
 def test_another_results_root_by_configuration(checkout, tmp_path):

@@ -62,17 +62,6 @@ def test_no_temporary_or_resume_file_is_left(quick_results):
     assert left == []
 
 
-def test_each_result_tells_what_made_it(quick_results):
-    from connectome import arrays, tables
-
-    for path in quick_results.rglob("*.parquet"):
-        if path.is_file():
-            made_by = tables.read_meta(path)["made_by"]
-            assert len(made_by["code"]) == 16, path
-    for path in quick_results.rglob("*.npz"):
-        assert len(arrays.read_npz(path)[1]["made_by"]["code"]) == 16, path
-
-
 def run_until(command, folder, reached, stop_signal):
     """Start a run, send a signal to its whole process group as soon as `reached()`."""
     with open(folder / f"{stop_signal}.log", "w") as log:

@@ -19,6 +19,8 @@ def make(folder: Path) -> Path:
     shutil.copytree(ROOT / "workflow/scripts/connectome", scripts / "connectome", ignore=ignore)
     for name in ("config", "profiles", "workflow/schemas"):
         shutil.copytree(ROOT / name, folder / name)
+    for path in (ROOT / "workflow").glob("*.py"):
+        shutil.copy(path, folder / "workflow")
     (folder / "rules").mkdir()
     shutil.copy(ROOT / "rules/common.smk", folder / "rules")
     shutil.copy(TOY / "Snakefile", folder)

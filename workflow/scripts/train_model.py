@@ -10,7 +10,7 @@ from connectome import command, digest, language, tables, tokenizer, training, t
 
 def main(args: argparse.Namespace) -> None:
     cfg = training.TrainingConfig.from_dict(args.cfg)
-    code = digest.code_digest(Path(__file__), Path(__file__).parent)
+    code = command.canonical(digest.code_digests(Path(__file__), Path(__file__).parent))
     trained = training.train(cfg, args.state, code)
     tokenizer.save(tokenizer.build(language.words(), language.PIECE), args.model_dir, cfg.context)
     generation = GenerationConfig.from_model_config(trained.config)

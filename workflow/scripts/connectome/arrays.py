@@ -45,6 +45,18 @@ def read_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, meta
 
 
+def read_meta(path: Path) -> dict[str, Any]:
+    """The metadata of a file of `write_npz`, its arrays left on disk.
+
+    Raises DataError where the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return json.loads(file[_META].tobytes())
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a readable array file ({error}); make it again") from error
+
+
 def write_json(path: Path, record: Mapping[str, Any], stamp: Mapping[str, str]) -> None:
     """Write a record with sorted keys; NaN and infinity are refused (use None and a reason)."""
     text = json.dumps({**record, "made_by": dict(stamp)}, sort_keys=True, indent=1, allow_nan=False)

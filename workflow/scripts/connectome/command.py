@@ -1,8 +1,8 @@
 """Arguments, atomic writes and stamps shared by all scripts; standard library only.
 
 Every script is a plain command. The workflow hands it the slice of the configuration that it
-uses (`--cfg`, canonical JSON) and a digest of its code (`--code`); both are written into the
-metadata of what it makes.
+uses (`--cfg`) and the digests of its code by module (`--code`), both as canonical JSON; both are
+written into the metadata of what it makes.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     result.add_argument("--cfg", type=json.loads, default={}, help="configuration slice, as JSON")
-    result.add_argument("--code", default="", help="digest of the code, kept in the metadata")
+    result.add_argument("--code", default="", help="digests of the code, kept in the metadata")
     return result
 
 

@@ -1,9 +1,9 @@
-"""Digest of the code behind a script: what makes a target stale when it changes.
+"""Digests of the code behind a script: what makes a target stale when it changes.
 
-The digest covers the syntax trees of the script and of every local module that it imports,
-transitively, docstrings and comments left out (`ast.unparse`, since `ast.dump` differs between
-Python versions). Modules that are found by name at run time (adapters, families) are named by
-their package: importing a package that lies here covers all files of it. Standard library only.
+They cover the syntax trees of the script and of every local module that it imports, transitively,
+docstrings and comments left out (`ast.unparse`, since `ast.dump` differs between Python versions).
+Modules that are found by name at run time (adapters, families) are named by their package:
+importing a package that lies here covers all files of it. Standard library only.
 """
 
 import ast
@@ -13,16 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def code_digest(script: Path, root: Path) -> str:
-    """Hex digest (16 characters) of `script` and the modules below `root` that it imports.
+def code_digests(script: Path, root: Path) -> dict[str, str]:
+    """Digest (12 hex characters) of `script` and of each module below `root` that it imports.
 
-    Raises SyntaxError or OSError for a file that cannot be read: such a workflow cannot run.
+    One per file, so that a difference can be named. Keys are the script's name and paths relative
+    to `root`. Raises SyntaxError or OSError for a file that cannot be read: such a workflow cannot
+    run.
     """
-    digest = hashlib.sha256()
+    result = {}
     for path in sorted({script, *reachable(script, root)}):
         name = path.name if path == script else path.relative_to(root).as_posix()
-        digest.update(f"{name}\n{_plain(path)}\n".encode())
-    return digest.hexdigest()[:16]
+        result[name] = _digest(path)
+    return result
 
 
 def reachable(script: Path, root: Path) -> set[Path]:
@@ -43,6 +45,10 @@ def _tree(path: Path) -> ast.Module:
 
 
 @functools.cache
+def _digest(path: Path) -> str:
+    return hashlib.sha256(_plain(path).encode()).hexdigest()[:12]
+
+
 def _plain(path: Path) -> str:
     """Source without docstrings, comments and layout."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
