@@ -124,7 +124,7 @@ def null_products(
     permuted_dd = np.zeros((draws, d, d))
     rolled_dd = np.zeros((draws, 2, d, d))
     for half, number, rows in stream:
-        block_dn = np.ascontiguousarray(rows[:, live].T)
+        block_dn = np.ascontiguousarray(rows[:, live].T, dtype=np.float64)
         if exchangeable:
             generator = np.random.default_rng([seed, _ORDER, half, number])
             block_dn = block_dn[:, generator.permutation(len(rows))]

@@ -50,7 +50,7 @@ def samples(
     kind: str,
     skip_start: bool,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows that count, as (values (n, d) float64, ids (n,): documents or pairs).
+    """Rows that count, as (values (n, d) as recorded, ids (n,): documents or pairs).
 
     Start tokens (position 0) are left out with `skip_start`: massive activations there would own
     the mean. Ids decide the half, so that no document lies in both.
@@ -62,17 +62,17 @@ def samples(
         rows = np.arange(first, first + len(values))
         first += len(values)
         if kind == "activation" and skip_start:
-            kept = np.asarray(keys["position"]) > 0
-            values, ids, rows = values[kept], ids[kept], rows[kept]
-        values_nd = values.astype(np.float64)
-        finite = np.isfinite(values_nd)
-        if not finite.all():
-            n, feature = np.argwhere(~finite)[0]
+            kept = np.flatnonzero(np.asarray(keys["position"]) > 0)
+            if len(kept) < len(values):
+                values, ids, rows = values.take(kept, axis=0), ids[kept], rows[kept]
+        # extremes carry every NaN and infinity, and cost less than looking at each value
+        if values.size and not np.isfinite([values.min(), values.max()]).all():
+            n, feature = np.argwhere(~np.isfinite(values))[0]
             raise DataError(
-                f"{site}: feature {feature} is {values_nd[n, feature]} in row {rows[n]}"
+                f"{site}: feature {feature} is {values[n, feature]} in row {rows[n]}"
                 f" ({KEYS[kind][0]} {ids[n]}) of the {kind}s; every value must be finite"
             )
-        yield values_nd, ids
+        yield values, ids
 
 
 def empty(width: int = 0) -> Moments:
@@ -87,14 +87,14 @@ def of_rows(values: np.ndarray) -> Moments:
     if count == 0:
         return empty(width)
     # The first row as origin makes a constant feature exactly constant, whatever its value.
-    centred = values - values[0]
+    centred = np.subtract(values, values[0], dtype=np.float64)
     offset = centred.mean(axis=0)
     centred -= offset
     return Moments(
         count=count,
         mean=values[0] + offset,
         m2=centred.T @ centred,
-        active=np.count_nonzero(values, axis=0).astype(np.int64),
+        active=np.add.reduce((values != 0).view(np.uint8), axis=0, dtype=np.int64),
     )
 
 
@@ -141,7 +141,8 @@ def accumulate(
         seen.update(np.unique(ids).tolist())
         of_ids = half_of(ids)
         for half in (0, 1):
-            halves[half] = merge(halves[half], of_rows(values[of_ids == half]))
+            members = np.flatnonzero(of_ids == half)
+            halves[half] = merge(halves[half], of_rows(values.take(members, axis=0)))
     total = halves[0].count + halves[1].count
     width = max(len(part.mean) for part in halves)
     halves = [part if len(part.mean) else empty(width) for part in halves]
