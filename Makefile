@@ -47,6 +47,7 @@ lint: setup ## ruff, snakefmt, mypy, snakemake --lint
 
 benchmark: setup ## cost of the engine and of the stages, as ratios of one run
 	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/engine.py
+	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/recording.py
 	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/covariance.py
 	@OMP_NUM_THREADS=1 $(GRAPH_TOOL_PYTHON) benchmarks/sbm.py
 

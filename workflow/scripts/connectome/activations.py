@@ -78,8 +78,8 @@ def record(
     """
     documents = corpus["document"].to_pylist()
     tokens = corpus["tokens"].to_pylist()
-    groups = list(_groups(tokens, batch_tokens))
-    for group in tqdm(groups, unit="batch", disable=not sys.stderr.isatty()):
+    batches = list(groups(tokens, batch_tokens))
+    for group in tqdm(batches, unit="batch", disable=not sys.stderr.isatty()):
         batch = Batch.of([tokens[row] for row in group])
         with torch.inference_mode():
             trace = forward(model, batch)
@@ -99,7 +99,8 @@ def record(
         yield pa.RecordBatch.from_arrays(arrays, schema=layout)
 
 
-def _groups(tokens: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[list[int]]:
+def groups(tokens: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[list[int]]:
+    """Numbers of the documents of each batch, which holds at most `batch_tokens` padded places."""
     group: list[int] = []
     longest = 0
     for row, ids in enumerate(tokens):
