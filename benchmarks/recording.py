@@ -3,7 +3,7 @@
 Run by the main interpreter: python benchmarks/recording.py
 Random weights of GPT-2-small size and of the embedded default; documents of 40 to 60 tokens. Prints
 tokens per second of (a) the forward pass alone, on the same batches; (b) record batches of the
-native features of every site, nothing written; (c) the same written as Parquet, as the rule does it.
+native features of every site, nothing written; (c) the same written as Parquet, as the rule does.
 """
 
 import tempfile
@@ -50,10 +50,12 @@ def main() -> None:
                 pass
 
         def write(record=record, layout=layout) -> None:
-            with tempfile.TemporaryDirectory() as folder:
-                with tables.batch_writer(Path(folder) / "part.parquet", layout, {}) as writer:
-                    for batch in record():
-                        writer.write_batch(batch)
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                tables.batch_writer(Path(folder) / "part.parquet", layout, {}) as writer,
+            ):
+                for batch in record():
+                    writer.write_batch(batch)
 
         ways: dict[str, Callable[[], None]] = {"forward": bare, "recorded": read, "written": write}
         taken = {way: seconds(call, 3) for way, call in ways.items()}
