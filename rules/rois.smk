@@ -40,6 +40,7 @@ rule build_graph:
 rule fit_sbm:
     input:
         graph="<results>/{model}/{dictionary}/graph/{site}.{kind}.npz",
+        covariance="<results>/{model}/{dictionary}/covariance/{site}.{kind}.npz",
     output:
         "<results>/{model}/{dictionary}/sbm/{site}.{kind}.json",
     log:
@@ -59,7 +60,7 @@ rule fit_sbm:
         code=code_of("fit_sbm"),
     shell:
         "{resources.python:q} {resources.scripts:q}/fit_sbm.py"
-        " --graph {input.graph:q} --output {output:q}"
+        " --graph {input.graph:q} --covariance {input.covariance:q} --output {output:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
@@ -68,6 +69,7 @@ rule make_partitions:
         model="<results>/{model}/model.json",
         sbm=each_fitted_site("<results>/{model}/{dictionary}/sbm/{site}.{kind}.json"),
         covariance=each_fitted_site("<results>/{model}/{dictionary}/covariance/{site}.{kind}.npz"),
+        graphs=each_fitted_site("<results>/{model}/{dictionary}/graph/{site}.{kind}.npz"),
         files=list(config["partitions"]["files"].values()),
     output:
         "<results>/{model}/{dictionary}/partitions.parquet",
@@ -88,5 +90,5 @@ rule make_partitions:
         code=code_of("make_partitions"),
     shell:
         "{resources.python:q} {resources.scripts:q}/make_partitions.py --model {input.model:q}"
-        " --sbm {input.sbm:q} --covariance {input.covariance:q} --output {output:q}"
+        " --sbm {input.sbm:q} --covariance {input.covariance:q} --graphs {input.graphs:q} --output {output:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

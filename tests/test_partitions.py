@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import adjusted_mutual_info_score
 
 from conftest import SCRIPTS
-from connectome import arrays, moments, partitions, tables
+from connectome import arrays, moments, partition_files, partitions, tables
 from connectome.errors import ConfigError, DataError
 
 MODEL = {"layers": 1, "heads": 2, "head_width": 3, "hidden": 12}
@@ -27,13 +27,14 @@ FEATURES = {"attn.0": 6, "mlp.0": 12}
 def block_model(site, kind):
     record = {"site": site, "kind": kind, "status": "ok", "reason": None, "features": 12}
     record |= {"levels": LEVELS, "blocks": [3, 2, 1], "stability": [0.5] * 10 + [None, None]}
-    return record
+    return record | {"classical": None}
 
 
 def refused(site, kind):
     reason = "0 live of 6 features (6 constant)"
     record = {"site": site, "kind": kind, "status": "refused", "reason": reason}
-    return record | {"features": 6, "levels": [], "blocks": [], "stability": [None] * 6}
+    record |= {"features": 6, "levels": [], "blocks": [], "stability": [None] * 6}
+    return record | {"classical": None}
 
 
 def covariance(seed=0):
@@ -47,13 +48,30 @@ def covariance(seed=0):
     return {name: np.stack([getattr(half, name) for half in halves]) for name in names}
 
 
-def made(**settings):
-    records, covariances = {}, {}
+def graph():
+    """A graph file: the groups of GROUPS as cliques in a ring, the noise feature isolated."""
+    i, j = np.triu_indices(10, 1)
+    joined = (GROUPS[i] == GROUPS[j]) | ((i == 0) & (j >= 5) & (j % 3 == 2)) | ((i == 5) & (j == 9))
+    edges = np.stack([i, j], axis=1)[joined].astype(np.int32)
+    r = np.where(GROUPS[edges[:, 0]] == GROUPS[edges[:, 1]], -0.9, 0.2)
+    content = {"dead": np.arange(12) == 11, "data": edges, "data.r": r}
+    for name in ("permuted.0", "permuted.1", "entries.0", "rolled.0"):
+        content |= {name: edges, f"{name}.r": r}
+    return content
+
+
+def made(classical=False, **settings):
+    records, covariances, graphs = {}, {}, {}
     for kind in ("activation", "attribution"):
         records["attn.0", kind] = refused("attn.0", kind)
         records["mlp.0", kind] = block_model("mlp.0", kind)
+        if classical:
+            found = {"status": "ok", "reason": None, "levels": LEVELS[1:], "blocks": [2, 1]}
+            records["attn.0", kind]["classical"] = refused("attn.0", kind)
+            records["mlp.0", kind]["classical"] = found
         covariances["mlp.0", kind] = covariance()
-    return partitions.make(MODEL, records, covariances, {**SETTINGS, **settings}, seed=1)
+        graphs["mlp.0", kind] = graph()
+    return partitions.make(MODEL, records, covariances, graphs, {**SETTINGS, **settings}, seed=1)
 
 
 def of_site(columns, name, site):
@@ -64,7 +82,8 @@ def test_every_feature_of_every_site_has_one_row():
     columns, meta = made()
     assert columns["site"] == ["attn.0"] * 6 + ["mlp.0"] * 12
     assert columns["feature"].tolist() == [*range(6), *range(12)]
-    assert set(meta["partitions"]) == {"modules", "heads", "rois", "rois_attribution", "kmeans"}
+    made_here = ["modules", "heads", "rois", "rois_attribution", *partitions.CONTROLS]
+    assert list(meta["partitions"]) == made_here
     assert all(columns[name].dtype == np.int32 for name in meta["partitions"])
 
 
@@ -85,7 +104,7 @@ def test_the_level_follows_the_requested_number_of_blocks(blocks, level):
 
 def test_a_site_whose_block_model_was_refused_is_one_part_with_the_reason():
     columns, meta = made()
-    for name in ("rois", "rois_attribution", "kmeans"):
+    for name in ("rois", "rois_attribution", *partitions.CONTROLS):
         assert of_site(columns, name, "attn.0").tolist() == [0] * 6
         about = meta["partitions"][name]["attn.0"]
         assert about["status"] == "refused" and "6 constant" in about["reason"]
@@ -96,21 +115,55 @@ def test_a_site_without_a_single_sample_has_the_features_of_the_model():
     records = {}
     for kind in ("activation", "attribution"):
         records["mlp.0", kind] = refused("mlp.0", kind) | {"features": 0, "stability": []}
-    columns, _ = partitions.make(MODEL, records, {}, SETTINGS, seed=1)
+    columns, _ = partitions.make(MODEL, records, {}, {}, SETTINGS, seed=1)
     assert columns["rois"].tolist() == columns["kmeans"].tolist() == [0] * 12
     assert columns["stability"].mask.all()
 
 
-def test_kmeans_finds_planted_groups_at_the_matched_count():
-    dead = np.arange(12) == 11
-    found = partitions.kmeans(moments.full(covariance()).m2, dead, parts=4, starts=10, seed=1)
-    assert found[11] == partitions.DEAD
-    np.testing.assert_array_equal(found[:11], [*GROUPS, 3])  # the noise feature is the fourth part
+def test_controls_find_planted_groups_at_the_matched_count_and_keep_what_has_no_part():
     columns, meta = made()
-    assert meta["partitions"]["kmeans"]["mlp.0"]["blocks"] == 3
-    control = of_site(columns, "kmeans", "mlp.0")
-    assert sorted(set(control.tolist())) == [-2, 0, 1, 2]
-    np.testing.assert_array_equal(made()[0]["kmeans"], columns["kmeans"])
+    again, _ = made()
+    for name in partitions.CONTROLS:
+        found = of_site(columns, name, "mlp.0")
+        np.testing.assert_array_equal(found[[*range(10), 11]], [*GROUPS, -2], err_msg=name)
+        # feature 10 has no edge, but k-means needs none
+        assert found[10] == -1 or name == "kmeans"
+        about = meta["partitions"][name]["mlp.0"]
+        assert (about["blocks"], about["kind"]) == (3, "attribution")
+        assert about["wanted"] == (None if name == "infomap" else 3)
+        np.testing.assert_array_equal(again[name], columns[name])
+
+
+def test_leiden_has_as_many_parts_as_the_matched_level():
+    for blocks in (1, 2, 3):
+        columns, meta = made(rois_blocks=blocks)
+        about = meta["partitions"]["leiden"]["mlp.0"]
+        assert about["wanted"] == about["blocks"] == blocks
+        assert of_site(columns, "leiden", "mlp.0").max() + 1 == blocks
+    assert meta["partitions"]["infomap"]["mlp.0"]["blocks"] == 3
+
+
+def test_the_number_of_communities_in_every_null_draw_is_kept():
+    _, meta = made()
+    expected = {"data": [3], "permuted": [3, 3], "entries": [3], "rolled": [3]}
+    for kind in ("activation", "attribution"):
+        assert meta["communities"]["mlp.0"][kind] == {"leiden": expected, "infomap": expected}
+    assert "attn.0" not in meta["communities"]
+
+
+def test_the_classical_labels_are_a_partition_where_they_were_made():
+    assert "classical" not in made()[0]
+    columns, meta = made(classical=True)
+    assert of_site(columns, "classical", "mlp.0").tolist() == LEVELS[1]
+    about = meta["partitions"]["classical"]
+    assert (about["mlp.0"]["status"], about["mlp.0"]["kind"]) == ("ok", "attribution")
+    assert about["attn.0"]["status"] == "refused" and "6 constant" in about["attn.0"]["reason"]
+
+
+def test_the_names_of_the_controls_are_those_of_their_functions():
+    from connectome import controls
+
+    assert partitions.CONTROLS == tuple(controls.METHODS)
 
 
 def test_random_keeps_sizes_and_moves_grouped_features_alone():
@@ -128,7 +181,7 @@ def test_labels_come_back_from_the_file(tmp_path):
     path = tmp_path / "partitions.parquet"
     tables.write_table(path, columns, {}, meta)
     table = partitions.load(path)
-    assert partitions.names(table) == ["modules", "heads", "rois", "rois_attribution", "kmeans"]
+    assert partitions.names(table) == [*partitions.MADE_HERE[:4], *partitions.CONTROLS]
     found = partitions.labels(table, "rois")
     assert list(found) == ["attn.0", "mlp.0"] and found["mlp.0"].dtype == np.int32
     assert found["mlp.0"].tolist() == LEVELS[0]
@@ -172,14 +225,14 @@ def test_a_bad_file_is_one_error_naming_the_first_bad_row(tmp_path, rows, messag
     path = tmp_path / "bad.csv"
     tables.write_csv(path, rows, ["site", "feature", "part"])
     with pytest.raises(DataError, match=rf"bad\.csv: {message}"):
-        partitions.read_file(path, FEATURES)
+        partition_files.read(path, FEATURES)
 
 
 def test_a_file_without_its_columns_is_named(tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text("site,neuron,part\nmlp.0,1,2\n")
     with pytest.raises(DataError, match=r"row 1: no value for feature; the columns are site"):
-        partitions.read_file(path, FEATURES)
+        partition_files.read(path, FEATURES)
 
 
 @pytest.mark.parametrize("name", ["rois", "random", "site"])
@@ -190,16 +243,19 @@ def test_a_file_cannot_take_a_name_made_here(name):
 
 def test_the_script_writes_one_table(tmp_path):
     arrays.write_json(tmp_path / "model.json", MODEL, {})
-    records, covariances = [], []
+    records, covariances, graphs = [], [], []
     for kind in ("activation", "attribution"):
         for site, record in (("attn.0", refused), ("mlp.0", block_model)):
             records.append(tmp_path / f"{site}.{kind}.json")
             covariances.append(tmp_path / f"{site}.{kind}.npz")
             arrays.write_json(records[-1], record(site, kind), {})
+            graphs.append(tmp_path / f"{site}.{kind}.graph.npz")
             arrays.write_npz(covariances[-1], covariance(), {}, {"site": site, "kind": kind})
+            arrays.write_npz(graphs[-1], graph(), {}, {"site": site, "kind": kind})
     target = tmp_path / "partitions.parquet"
     call = [sys.executable, SCRIPTS / "make_partitions.py", "--model", tmp_path / "model.json"]
-    call += ["--sbm", *records, "--covariance", *covariances, "--output", target]
+    call += ["--sbm", *records, "--covariance", *covariances, "--graphs", *graphs]
+    call += ["--output", target]
     call += ["--cfg", json.dumps({"partitions": SETTINGS, "seed": 1}), "--code", "abc"]
     subprocess.run(call, check=True)
     first = target.read_bytes()

@@ -46,7 +46,7 @@ def stories_results(shared_data, tmp_path_factory):
         "pairs": {"discovery": 40, "heldout": 40},
     }  # fmt: skip
     config["partitions"] = {**quick["partitions"], "files": {"mine": "mine.csv"}}
-    names = ["modules", "heads", "rois", "rois_attribution", "kmeans", "random", "mine"]
+    names = ["modules", "heads", "rois", "rois_attribution", "kmeans", "leiden", "random", "mine"]
     for section in ("circuits", "evaluation"):
         config[section] = {**quick[section], "partitions": names}
     (folder / "stories.yaml").write_text(yaml.safe_dump(config))
@@ -78,6 +78,7 @@ def test_circuits_of_every_partition_end_at_the_intact_model(stories_results, ta
         "modules",
         "rois",
         "kmeans",
+        "leiden",
         "random",
         "mine",
     }

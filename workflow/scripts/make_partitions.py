@@ -10,18 +10,23 @@ def main(args):
     for path in args.sbm:
         record = arrays.read_json(path)
         records[record["site"], record["kind"]] = record
-    covariances = {}
-    for path in args.covariance:
-        content, meta = arrays.read_npz(path)
-        covariances[meta["site"], meta["kind"]] = content
     columns, meta = partitions.make(
         arrays.read_json(args.model),
         records,
-        covariances,
+        by_site(args.covariance),
+        by_site(args.graphs),
         args.cfg["partitions"],
         args.cfg["seed"],
     )
     tables.write_table(args.output, columns, args.stamp, meta)
+
+
+def by_site(paths):
+    found = {}
+    for path in paths:
+        content, meta = arrays.read_npz(path)
+        found[meta["site"], meta["kind"]] = content
+    return found
 
 
 if __name__ == "__main__":
@@ -29,5 +34,6 @@ if __name__ == "__main__":
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--sbm", type=Path, nargs="+", required=True, metavar="RECORD")
     parser.add_argument("--covariance", type=Path, nargs="+", required=True, metavar="ARRAYS")
+    parser.add_argument("--graphs", type=Path, nargs="+", required=True, metavar="ARRAYS")
     parser.add_argument("--output", type=Path, required=True)
     command.run(main, parser)

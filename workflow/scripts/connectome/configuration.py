@@ -23,7 +23,19 @@ from connectome.errors import ConfigError, ModelError
 # would run what nobody asked for.
 WHOLE = ("models", "tasks", "corpus", "attributions")
 
-PARTITIONS = ("modules", "heads", "rois", "rois_attribution", "kmeans", "random", "features")
+PARTITIONS = (
+    "modules",
+    "heads",
+    "rois",
+    "rois_attribution",
+    "kmeans",
+    "spectral",
+    "leiden",
+    "infomap",
+    "classical",
+    "random",
+    "features",
+)
 METHODS = ("eap", "eap-ig-inputs", "clean-corrupted", "path")
 
 Config = dict[str, Any]
@@ -243,6 +255,11 @@ def _partition_faults(config: Config) -> Iterator[str]:
                 near = difflib.get_close_matches(name, allowed, 1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(allowed)}"
                 yield f"{key}: {name!r} cannot be used here; {hint}"
+    if "classical" in circuits["partitions"] and not config["sbm"]["classical_features"]:
+        yield (
+            "circuits.partitions: 'classical' is not made while sbm.classical_features is 0; set it "
+            "to the largest number of live features to run on"
+        )
     if "features" in circuits["exact"]:
         yield "circuits.exact: 'features' has too many edges to run each ablation; leave it out"
 

@@ -20,6 +20,16 @@ def by_size(labels: np.ndarray) -> np.ndarray:
     return rank[inverse]
 
 
+def of_features(labels: np.ndarray, nodes: np.ndarray, dead: np.ndarray) -> np.ndarray:
+    """Labels of the nodes (features of these numbers) as labels (d,) int32 of all features.
+
+    `dead` (d,) bool; features that are neither nodes nor dead are UNGROUPED.
+    """
+    result = np.where(dead, DEAD, UNGROUPED).astype(np.int32)
+    result[nodes] = labels
+    return result
+
+
 def size_statistics(labels: np.ndarray) -> dict[str, Any]:
     """Blocks, effective number exp(entropy), largest share and Gini index of the sizes."""
     sizes = np.sort(np.bincount(labels[labels >= 0]))

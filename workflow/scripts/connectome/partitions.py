@@ -2,9 +2,9 @@
 
 One row per (site, feature); one int32 column per partition: parts 0..B-1 without gaps, UNGROUPED
 and DEAD features below 0. `modules` and `heads` follow from the architecture, `rois` and
-`rois_attribution` from the block models, `kmeans` is the control at the same number of parts, and
-files made by hand or by another tool join as columns of their own name. `random` is drawn
-where it is needed, by `shuffled`.
+`rois_attribution` from the block models, `classical` from the weighted block model where it was
+asked for. CONTROLS group the same features by other methods, and files made by hand or by another
+tool join as columns of their own name. `random` is drawn where it is needed, by `shuffled`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from connectome import tables
-from connectome.errors import ConfigError, DataError
-from connectome.labelling import DEAD, UNGROUPED, by_size, size_statistics
-from connectome.moments import correlation, full
+from connectome import partition_files, tables
+from connectome.errors import ConfigError
+from connectome.labelling import size_statistics
+from connectome.moments import full
 
 KIND_OF = {"rois": "activation", "rois_attribution": "attribution"}
-MADE_HERE = ("modules", "heads", *KIND_OF, "kmeans")
+CONTROLS = ("kmeans", "spectral", "leiden", "infomap")
+MADE_HERE = ("modules", "heads", *KIND_OF, *CONTROLS, "classical")
 _INDEX = ("site", "feature", "stability", "stability_attribution")
+_FINE = {"status": "ok", "reason": None}
+
+Labelling = tuple[np.ndarray, dict[str, Any]]  # labels (features,) and how they came about
+OfSites = Mapping[tuple[str, str], Mapping[str, Any]]  # by (site, kind)
 
 
 def load(path: Path) -> Any:
@@ -71,100 +76,19 @@ def level_of(record: Mapping[str, Any], blocks: int | None) -> int:
     return int(np.argmin([abs(found - blocks) for found in record["blocks"]]))
 
 
-def rois(
-    record: Mapping[str, Any], features: int, blocks: int | None
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Labels (features,) of a block model and how they came about.
+def rois(record: Mapping[str, Any], features: int, blocks: int | None) -> Labelling:
+    """Labels of a block model at the level asked for.
 
     A site whose block model was refused is one part of all its features, with the reason.
     """
-    about = {"status": record["status"], "reason": record["reason"]}
     if record["status"] == "refused":
-        return np.zeros(features, dtype=np.int32), about | {"level": None}
+        return _refused(features, record["reason"])
     level = level_of(record, blocks)
-    return np.array(record["levels"][level], dtype=np.int32), about | {"level": level}
+    return np.array(record["levels"][level], dtype=np.int32), _FINE | {"level": level}
 
 
-def kmeans(m2: np.ndarray, dead: np.ndarray, parts: int, starts: int, seed: int) -> np.ndarray:
-    """k-means of the live features on their correlation profiles (unit rows, diagonal 1).
-
-    Without the diagonal the two members of a pair would have orthogonal profiles.
-    """
-    # scikit-learn takes a second to import, and the engine reads partitions without clustering
-    from sklearn.cluster import KMeans
-
-    live = np.flatnonzero(~dead)
-    result = np.full(len(dead), DEAD, dtype=np.int32)
-    profiles = correlation(m2[np.ix_(live, live)])
-    profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
-    found = KMeans(parts, n_init=starts, random_state=seed).fit_predict(profiles)
-    result[live] = by_size(found)
-    return result
-
-
-def read_file(path: Path, features: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """Labels per site of a file made by hand: CSV or Parquet with columns site, feature, part.
-
-    `features` gives the features of each site. A site that the file leaves out is missing in the
-    result. Raises DataError naming the first bad row (the first after the header is row 1).
-    """
-    path = Path(path)
-    if path.suffix == ".parquet":
-        rows = tables.read_table(path).to_pylist()
-    else:
-        rows = tables.read_csv(path)
-    found: dict[str, np.ndarray] = {}
-    for number, row in enumerate(rows, 1):
-        try:
-            site, feature, part = _checked(row, features)
-        except ValueError as error:
-            raise DataError(f"{path}: row {number}: {error}") from error
-        of_site = found.setdefault(site, np.full(features[site], DEAD - 1, dtype=np.int32))
-        if of_site[feature] != DEAD - 1:
-            raise DataError(f"{path}: row {number}: feature {feature} of {site} has a part already")
-        of_site[feature] = part
-    for site, of_site in found.items():
-        missing = np.flatnonzero(of_site == DEAD - 1)
-        if len(missing):
-            raise DataError(
-                f"{path}: {site} lacks feature {missing[0]} ({len(missing)} of {len(of_site)} "
-                f"missing); give every feature a part, {UNGROUPED} for none, {DEAD} for dead"
-            )
-        used = np.unique(of_site[of_site >= 0])
-        gaps = np.flatnonzero(used != np.arange(len(used)))
-        if len(gaps):
-            raise DataError(
-                f"{path}: part {used[gaps[0]]} of {site} follows a gap: no feature has part "
-                f"{gaps[0]}; number the parts 0, 1, 2, ... without gaps"
-            )
-    return found
-
-
-def _checked(row: Mapping[str, Any], features: Mapping[str, int]) -> tuple[str, int, int]:
-    """Site, feature and part of a row. Raises ValueError saying what is wrong and what is right."""
-    for key in ("site", "feature", "part"):
-        if row.get(key) is None:
-            raise ValueError(f"no value for {key}; the columns are site, feature, part")
-    site = row["site"]
-    if site not in features:
-        raise ValueError(f"site {site!r} is not known; there are {', '.join(features)}")
-    numbers = []
-    for key in ("feature", "part"):
-        try:
-            numbers.append(int(str(row[key])))
-        except ValueError:
-            raise ValueError(f"{key} {row[key]!r} is no whole number") from None
-    feature, part = numbers
-    if not 0 <= feature < features[site]:
-        raise ValueError(
-            f"feature {feature} is out of range: {site} has features 0 to {features[site] - 1}"
-        )
-    if not DEAD <= part < features[site]:
-        raise ValueError(
-            f"part {part} is out of range: 0 to {features[site] - 1}, {UNGROUPED} for ungrouped, "
-            f"{DEAD} for dead"
-        )
-    return site, feature, part
+def _refused(features: int, reason: str) -> Labelling:
+    return np.zeros(features, dtype=np.int32), {"status": "refused", "reason": reason}
 
 
 def features_of(model: Mapping[str, Any], site: str) -> int:
@@ -176,16 +100,19 @@ def features_of(model: Mapping[str, Any], site: str) -> int:
 
 def make(
     model: Mapping[str, Any],
-    records: Mapping[tuple[str, str], Mapping[str, Any]],
-    covariances: Mapping[tuple[str, str], Mapping[str, np.ndarray]],
+    records: OfSites,
+    covariances: OfSites,
+    graphs: OfSites,
     settings: Mapping[str, Any],
     seed: int,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Columns and metadata of the table of partitions.
 
-    Arguments: model.json; the block models and the covariances by (site, kind); settings
-    rois_blocks, controls_match, kmeans_starts, files; the seed of k-means. Metadata:
-    {"partitions": {name: {site: status, reason, level, blocks, sizes}}}.
+    Arguments: model.json; the block models, and the arrays of the covariance and graph files, by
+    (site, kind); settings rois_blocks, controls_match, kmeans_starts, files; the seed of the
+    controls. Metadata: {"partitions": {name: {site: status, reason, kind (whose data it is made
+    from, if any), matched, wanted, level, resolution (where they apply), and its sizes}},
+    "communities": {site: {kind: communities that the free methods find in data and nulls}}}.
     Raises ConfigError for a file under the name of a partition made here, DataError for a bad file.
     """
     taken = [name for name in settings["files"] if name in (*MADE_HERE, *_INDEX, "random")]
@@ -195,7 +122,9 @@ def make(
     features = {
         site: records[site, "activation"]["features"] or features_of(model, site) for site in sites
     }
-    of_files = {name: read_file(path, features) for name, path in settings["files"].items()}
+    of_files = {
+        name: partition_files.read(path, features) for name, path in settings["files"].items()
+    }
     columns: dict[str, list[np.ndarray]] = {}
     about: dict[str, dict[str, Any]] = {}
 
@@ -203,46 +132,76 @@ def make(
         columns.setdefault(name, []).append(found)
         about.setdefault(name, {})[site] = {**record, **size_statistics(found)}
 
-    fine = {"status": "ok", "reason": None}
+    matched = settings["controls_match"]
+    kind = KIND_OF[matched]
+    classical = any(record["classical"] for record in records.values())
     for site, d in features.items():
-        add("modules", site, np.zeros(d, dtype=np.int32), fine)
-        add("heads", site, heads(site, d, model["head_width"]), fine)
+        add("modules", site, np.zeros(d, dtype=np.int32), _FINE)
+        add("heads", site, heads(site, d, model["head_width"]), _FINE)
         fitted = {}
-        for name, kind in KIND_OF.items():
-            fitted[name] = rois(records[site, kind], d, settings["rois_blocks"])
+        for name, of_kind in KIND_OF.items():
+            labelled, record = rois(records[site, of_kind], d, settings["rois_blocks"])
+            fitted[name] = labelled, record | {"kind": of_kind}
             add(name, site, *fitted[name])
-        add("kmeans", site, *_control(site, fitted, records, covariances, settings, seed))
-        for name, found in of_files.items():
-            absent = {"status": "refused", "reason": f"{settings['files'][name]} has no {site}"}
-            whole = np.zeros(d, dtype=np.int32)
-            add(name, site, found.get(site, whole), fine if site in found else absent)
+        controls = _controls(
+            fitted[matched], covariances.get((site, kind)), graphs.get((site, kind)), settings, seed
+        )
+        for name, (labelled, record) in controls.items():
+            add(name, site, labelled, record | {"kind": kind, "matched": matched})
+        if classical:
+            labelled, record = rois(records[site, kind]["classical"], d, settings["rois_blocks"])
+            add("classical", site, labelled, record | {"kind": kind})
+        for name, of_file in of_files.items():
+            if site in of_file:
+                add(name, site, of_file[site], _FINE)
+            else:
+                add(name, site, *_refused(d, f"{settings['files'][name]} has no {site}"))
     index = {
         "site": np.repeat(sites, list(features.values())).tolist(),
         "feature": np.concatenate([np.arange(d, dtype=np.int32) for d in features.values()]),
     }
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return index | joined | _stabilities(records, features), {"partitions": about}
+    meta = {"partitions": about, "communities": _communities(records, graphs, seed)}
+    return index | joined | _stabilities(records, features), meta
 
 
-def _control(
-    site: str,
-    fitted: Mapping[str, tuple[np.ndarray, dict[str, Any]]],
-    records: Mapping[tuple[str, str], Mapping[str, Any]],
-    covariances: Mapping[tuple[str, str], Mapping[str, np.ndarray]],
+def _controls(
+    matched: Labelling,
+    covariance: Mapping[str, np.ndarray] | None,
+    graph: Mapping[str, np.ndarray] | None,
     settings: Mapping[str, Any],
     seed: int,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """k-means at the number of parts of the partition that `controls_match` names."""
-    matched = settings["controls_match"]
-    found, about = fitted[matched]
-    if about["status"] == "refused":
-        return found, {"status": "refused", "reason": f"nothing to match: {about['reason']}"}
-    key = (site, KIND_OF[matched])
-    dead = np.array(records[key]["levels"][0]) == DEAD
-    m2 = full(covariances[key]).m2
-    parts = int(found.max()) + 1
-    clustered = kmeans(m2, dead, parts, settings["kmeans_starts"], seed)
-    return clustered, {"status": "ok", "reason": None, "matched": matched}
+) -> dict[str, Labelling]:
+    """Each control of one site, from the data and at the number of parts of the matched ROIs."""
+    labelled, about = matched
+    if about["status"] == "refused" or covariance is None or graph is None:
+        reason = f"nothing to match: {about['reason']}"
+        return dict.fromkeys(CONTROLS, _refused(len(labelled), reason))
+    # they take seconds to import, and the engine reads partitions without making any
+    from connectome import communities, controls
+
+    basis = controls.Basis(
+        m2=full(covariance).m2,
+        graph=communities.network(graph["data"], graph["data.r"]),
+        dead=graph["dead"],
+        parts=int(labelled.max()) + 1,
+        starts=settings["kmeans_starts"],
+        seed=seed,
+    )
+    made = {name: controls.METHODS[name](basis) for name in CONTROLS}
+    return {name: (found, _FINE | details) for name, (found, details) in made.items()}
+
+
+def _communities(records: OfSites, graphs: OfSites, seed: int) -> dict[str, Any]:
+    """Communities that Leiden and Infomap find in the data and the nulls of every fitted graph."""
+    fitted = [key for key, record in records.items() if record["status"] == "ok" and key in graphs]
+    found: dict[str, Any] = {}
+    if fitted:
+        from connectome import communities
+
+        for site, kind in fitted:
+            found.setdefault(site, {})[kind] = communities.counts(graphs[site, kind], seed)
+    return found
 
 
 def _stabilities(

@@ -16,7 +16,7 @@ import numpy as np
 
 from connectome.agreement import adjusted_mutual_information
 from connectome.errors import ConfigError
-from connectome.labelling import DEAD, UNGROUPED, by_size
+from connectome.labelling import by_size, of_features
 
 sys.modules["cairo"] = None  # type: ignore[assignment]  # some installs crash on a missing Gtk
 warnings.filterwarnings("ignore", message="Error importing cairo")
@@ -56,31 +56,43 @@ class Fits:
 
 
 def fit_edges(
-    edges: np.ndarray, seeds: Sequence[int], settings: Mapping[str, Any], degree_corrected: bool
+    edges: np.ndarray,
+    seeds: Sequence[int],
+    settings: Mapping[str, Any],
+    degree_corrected: bool,
+    weights: np.ndarray | None = None,
 ) -> Fits:
-    """Fit the edges (E, 2) of feature numbers from each seed; isolated features are no nodes."""
-    nodes, ends = np.unique(edges, return_inverse=True)
-    graph = _graph(len(nodes), ends)
-    restarts = tuple(_restart(graph, seed, settings, degree_corrected) for seed in seeds)
+    """Fit the edges (E, 2) of feature numbers from each seed; isolated features are no nodes.
+
+    `weights` (E,) are normal covariates of the edges (Peixoto 2018, Phys. Rev. E 97, 012306).
+    """
+    nodes, graph, model = _graph(edges, degree_corrected, weights)
+    restarts = tuple(_restart(graph, seed, settings, model) for seed in seeds)
     best = min(restarts, key=lambda fit: fit.description_length)
     return Fits(nodes, best, restarts)
 
 
-def _graph(nodes: int, ends: np.ndarray) -> "graph_tool.Graph":
+def _graph(
+    edges: np.ndarray, degree_corrected: bool, weights: np.ndarray | None
+) -> "tuple[np.ndarray, graph_tool.Graph, dict[str, Any]]":
+    """Feature numbers of the nodes, the graph, and what graph-tool calls its `state_args`."""
+    nodes, ends = np.unique(edges, return_inverse=True)
     graph = graph_tool.Graph(directed=False)
-    graph.add_vertex(nodes)
+    graph.add_vertex(len(nodes))
     graph.add_edge_list(ends.reshape(-1, 2))
-    return graph
+    model: dict[str, Any] = {"deg_corr": degree_corrected}
+    if weights is not None:
+        covariate = graph.new_edge_property("double", vals=weights)
+        model |= {"recs": [covariate], "rec_types": ["real-normal"]}
+    return nodes, graph, model
 
 
 def _restart(
-    graph: "graph_tool.Graph", seed: int, settings: Mapping[str, Any], degree_corrected: bool
+    graph: "graph_tool.Graph", seed: int, settings: Mapping[str, Any], model: dict[str, Any]
 ) -> Fit:
     graph_tool.seed_rng(seed)
     np.random.seed(seed)
-    state = inference.minimize_nested_blockmodel_dl(
-        graph, state_args={"deg_corr": degree_corrected}
-    )
+    state = inference.minimize_nested_blockmodel_dl(graph, state_args=model)
     trace = [state.entropy()]
     idle = 0
     while len(trace) <= settings["sweeps"] and idle < settings["patience"]:
@@ -91,23 +103,37 @@ def _restart(
 
 
 def _levels(state: "inference.NestedBlockState") -> tuple[np.ndarray, ...]:
-    """Labels of the nodes per level, up to the first level that is one block."""
-    levels = []
+    """Labels of the nodes per level, without levels that merge nothing."""
+    levels: list[np.ndarray] = []
     labels = np.arange(state.g.num_vertices())
     for of_blocks in state.get_bs():
         labels = np.asarray(of_blocks)[labels]
-        levels.append(by_size(labels))
-        if levels[-1].max() == 0:
-            break
+        if not levels or len(np.unique(labels)) <= levels[-1].max():
+            levels.append(by_size(labels))
     return tuple(levels)
+
+
+def description_length(
+    edges: np.ndarray,
+    levels: Sequence[np.ndarray],
+    degree_corrected: bool = True,
+    weights: np.ndarray | None = None,
+) -> float:
+    """Description length in nats of the edges under given labels of the nodes, finest first."""
+    _, graph, model = _graph(edges, degree_corrected, weights)
+    finer = np.arange(graph.num_vertices())
+    above = []
+    for labels in levels:
+        of_blocks = np.zeros(finer.max() + 1, dtype=np.int32)
+        of_blocks[finer] = labels
+        above.append(of_blocks)
+        finer = labels
+    return float(inference.NestedBlockState(graph, bs=above, state_args=model).entropy())
 
 
 def one_block_length(edges: np.ndarray) -> float:
     """Description length in nats of the graph as a single block."""
-    nodes, ends = np.unique(edges, return_inverse=True)
-    graph = _graph(len(nodes), ends)
-    bs = [np.zeros(len(nodes), dtype=np.int32)]
-    return float(inference.NestedBlockState(graph, bs=bs, state_args={"deg_corr": True}).entropy())
+    return description_length(edges, [np.zeros(len(np.unique(edges)), dtype=np.int32)])
 
 
 def agreement(left: np.ndarray, right: np.ndarray) -> float | None:
@@ -120,6 +146,25 @@ def agreement(left: np.ndarray, right: np.ndarray) -> float | None:
 def _mean(values: Sequence[float | None]) -> float | None:
     defined = [value for value in values if value is not None]
     return float(np.mean(defined)) if defined else None
+
+
+def restart_records(fits: Fits) -> list[dict[str, Any]]:
+    """Seed, description length, block count and trace of each restart."""
+    return [
+        {
+            "seed": fit.seed,
+            "description_length": fit.description_length,
+            "blocks": fit.blocks,
+            "trace": list(fit.trace),
+        }
+        for fit in fits.restarts
+    ]
+
+
+def restart_agreement(fits: Fits) -> float | None:
+    """Mean AMI over pairs of restarts at the finest level."""
+    pairs = combinations([fit.levels[0] for fit in fits.restarts], 2)
+    return _mean([agreement(left, right) for left, right in pairs])
 
 
 def stability(fits: Fits) -> np.ndarray | None:
@@ -180,8 +225,7 @@ def fit(
     control_seeds = range(seed, seed + settings["control_seeds"])
     fits = fit_edges(graph["data"], seeds, settings, degree_corrected=True)
     uncorrected = fit_edges(graph["data"], control_seeds, settings, degree_corrected=False)
-    levels = [_of_features(labels, fits.nodes, graph["dead"]) for labels in fits.best.levels]
-    pairs = combinations([fit.levels[0] for fit in fits.restarts], 2)
+    levels = [of_features(labels, fits.nodes, graph["dead"]) for labels in fits.best.levels]
     record |= {
         "grouped": len(fits.nodes),
         "edges": len(graph["data"]),
@@ -190,16 +234,8 @@ def fit(
         "description_length": fits.best.description_length,
         "description_length_one_block": one_block_length(graph["data"]),
         "description_length_uncorrected": uncorrected.best.description_length,
-        "restarts": [
-            {
-                "seed": fit.seed,
-                "description_length": fit.description_length,
-                "blocks": fit.blocks,
-                "trace": list(fit.trace),
-            }
-            for fit in fits.restarts
-        ],
-        "seed_ami": _mean([agreement(left, right) for left, right in pairs]),
+        "restarts": restart_records(fits),
+        "seed_ami": restart_agreement(fits),
     }
     share = stability(fits)
     if share is not None:
@@ -208,13 +244,6 @@ def fit(
     record |= _half_record(graph, control_seeds, settings, seed)
     record |= _null_record(graph, meta["draws"], seed, settings)
     return record
-
-
-def _of_features(labels: np.ndarray, nodes: np.ndarray, dead: np.ndarray) -> np.ndarray:
-    """Labels of the nodes as labels of all features, ungrouped and dead ones marked."""
-    result = np.where(dead, DEAD, UNGROUPED)
-    result[nodes] = labels
-    return result
 
 
 def _half_record(
