@@ -116,6 +116,33 @@ rule plot_rois:
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
+rule plot_partitions:
+    input:
+        "<results>/tables/partition_agreement.csv",
+    output:
+        csv="<results>/figures/partitions.{model}.{dictionary}.csv",
+        drawn=multiext("<results>/figures/partitions.{model}.{dictionary}", *FIGURE),
+    log:
+        "<logs>/plot_partitions/{model}.{dictionary}.log",
+    benchmark:
+        "<benchmarks>/plot_partitions/{model}.{dictionary}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=settings("dpi"),
+        code=code_of("plot_partitions"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/plot_partitions.py --agreement {input:q}"
+        " --model {wildcards.model} --dictionary {wildcards.dictionary} --output {output.csv:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
 rule plot_circuit:
     input:
         "<results>/tables/circuits.csv",

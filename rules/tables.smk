@@ -84,9 +84,12 @@ rule tabulate_sites:
     input:
         graphs=of_all_models("<results>/{model}/{dictionary}/graph/{site}.{kind}.npz"),
         fits=of_all_models("<results>/{model}/{dictionary}/sbm/{site}.{kind}.json"),
+        partitions=of_all_models("<results>/{model}/{dictionary}/partitions.parquet"),
     output:
         sites="<results>/tables/sites.csv",
         levels="<results>/tables/levels.csv",
+        nulls="<results>/tables/nulls.csv",
+        classical="<results>/tables/classical.csv",
     log:
         "<logs>/tabulate_sites.log",
     benchmark:
@@ -104,13 +107,42 @@ rule tabulate_sites:
         code=code_of("tabulate_sites"),
     shell:
         "{resources.python:q} {resources.scripts:q}/tabulate_sites.py --graphs {input.graphs:q} --fits {input.fits:q}"
-        " --output {output.sites:q} --levels {output.levels:q}"
+        " --partitions {input.partitions:q} --output {output.sites:q} --levels {output.levels:q}"
+        " --nulls {output.nulls:q} --classical {output.classical:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule tabulate_partitions:
+    input:
+        partitions=of_all_models("<results>/{model}/{dictionary}/partitions.parquet"),
+    output:
+        sizes="<results>/tables/partitions.csv",
+        agreement="<results>/tables/partition_agreement.csv",
+    log:
+        "<logs>/tabulate_partitions.log",
+    benchmark:
+        "<benchmarks>/tabulate_partitions.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=20,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=settings("seed"),
+        code=code_of("tabulate_partitions"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/tabulate_partitions.py --partitions {input.partitions:q}"
+        " --output {output.sizes:q} --agreement {output.agreement:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule tabulate_rois:
     input:
         covariance=of_all_models("<results>/{model}/{dictionary}/covariance/{site}.{kind}.npz"),
+        graphs=of_all_models("<results>/{model}/{dictionary}/graph/{site}.{kind}.npz"),
         partitions=of_all_models("<results>/{model}/{dictionary}/partitions.parquet"),
         nodes=of_all_models("<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet"),
     output:
@@ -133,7 +165,7 @@ rule tabulate_rois:
         code=code_of("tabulate_rois"),
     shell:
         "{resources.python:q} {resources.scripts:q}/tabulate_rois.py --covariance {input.covariance:q}"
-        " --partitions {input.partitions:q} --nodes {input.nodes:q}"
+        " --graphs {input.graphs:q} --partitions {input.partitions:q} --nodes {input.nodes:q}"
         " --output {output.rois:q} --scores {output.scores:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 

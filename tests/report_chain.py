@@ -80,12 +80,22 @@ def make_tables(root: Path) -> None:
         "tabulate_sites",
         graphs=found("*/*/graph/*.npz"),
         fits=found("*/*/sbm/*.json"),
+        partitions=found("*/*/partitions.parquet"),
         output=out / "sites.csv",
         levels=out / "levels.csv",
+        nulls=out / "nulls.csv",
+        classical=out / "classical.csv",
+    )
+    call(
+        "tabulate_partitions",
+        partitions=found("*/*/partitions.parquet"),
+        output=out / "partitions.csv",
+        agreement=out / "partition_agreement.csv",
     )
     call(
         "tabulate_rois",
         covariance=found("*/*/covariance/*.npz"),
+        graphs=found("*/*/graph/*.npz"),
         partitions=found("*/*/partitions.parquet"),
         nodes=found("*/*/circuits/*.nodes.parquet"),
         output=out / "rois.csv",
@@ -130,6 +140,12 @@ def make_figures(root: Path) -> None:
         sites=tables / "sites.csv",
         levels=tables / "levels.csv",
         output=out / f"rois.{stem}.csv",
+        **pair,
+    )
+    call(
+        "plot_partitions",
+        agreement=tables / "partition_agreement.csv",
+        output=out / f"partitions.{stem}.csv",
         **pair,
     )
     call("plot_ablation", sizes=tables / "sizes.csv", output=out / f"ablation.{stem}.csv", **pair)

@@ -19,6 +19,7 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from connectome import arrays, moments, tables
+from connectome.labelling import size_statistics
 
 NASTY = [
     "</script><!--<script>",
@@ -39,7 +40,8 @@ CANNOT = "binding"
 REFUSED = ("attn.0", "attribution")
 ONE_BLOCK = ("attn.1", "activation")
 PARTITIONS = ["heads", "modules", "rois", "rois_attribution", "kmeans"]
-LABELLED = ["modules", "heads", "rois", "rois_attribution", "kmeans"]
+LABELLED = ["modules", "heads", "rois", "rois_attribution"]
+CONTROLS = ["kmeans", "spectral", "leiden", "infomap"]
 METHODS = ["eap", "eap-ig-inputs"]
 STEPS = (0, 200, 400, 800, 1600, 2800)
 
@@ -180,6 +182,9 @@ def _write_site(folder: Path, site: str, kind: str, rng: np.random.Generator) ->
     graph_meta = {**meta, "status": "refused" if refused else "ok", "reason": reason}
     graph_meta |= {"live": d - 1, "dead": {"constant": 1}, "k": 5, "draws": 3, "isolated": 1}
     graph = {"threshold": np.array([0.05, 0.07, 0.07]), "dead": labels == -2}
+    i, j = np.triu_indices(d, 1)
+    edges = np.stack([i, j], axis=1)[(labels[i] >= 0) & (labels[i] == labels[j])].astype(np.int32)
+    graph |= {"data": edges[:0] if refused else edges}
     arrays.write_npz(folder / "graph" / f"{site}.{kind}.npz", graph, STAMP, graph_meta)
     record = _block_model(graph_meta, labels, blocks, rng)
     arrays.write_json(folder / "sbm" / f"{site}.{kind}.json", record, STAMP)
@@ -192,7 +197,7 @@ def _block_model(
     kept = ("site", "kind", "features", "live", "dead", "status", "reason")
     record = {key: meta[key] for key in kept}
     record |= {"settings": {"seeds": 5, "seed": 1}, "grouped": 0, "edges": 0, "levels": []}
-    record["blocks"] = []
+    record |= {"blocks": [], "classical": _classical(meta, labels)}
     if meta["status"] == "refused":
         return record
     levels = [labels] if blocks == 1 else [labels, np.where(labels > 0, labels % 2, labels)]
@@ -223,6 +228,35 @@ def _block_model(
     }
 
 
+def _classical(meta: dict[str, Any], labels: np.ndarray) -> dict[str, Any]:
+    """The complete weighted model: at attention sites alone, every feature its own block at one."""
+    reason = meta["reason"] or (
+        f"{meta['live']} live features; sbm.classical_features allows 20"
+        if meta["live"] > 20
+        else None
+    )
+    empty = dict.fromkeys(
+        ("description_length", "description_length_default", "description_length_one_block",
+         "ami_default", "seed_ami", "own_blocks")
+    )  # fmt: skip
+    record = {"status": "refused" if reason else "ok", "reason": reason, **empty}
+    if reason:
+        return record | {"levels": [], "blocks": [], "restarts": []}
+    own = meta["site"] == "attn.2"
+    found = np.where(labels == -2, -2, np.arange(len(labels)) if own else labels % 2)
+    return record | {
+        "levels": [found.tolist()],
+        "blocks": [int(found.max()) + 1],
+        "description_length": 400.0,
+        "description_length_default": 430.0,
+        "description_length_one_block": 480.0,
+        "ami_default": 0.4,
+        "seed_ami": 0.7,
+        "own_blocks": own,
+        "restarts": [{"description_length": 400.0}, {"description_length": 412.5}],
+    }
+
+
 def _write_partitions(
     folder: Path, groups: dict[tuple[str, str], np.ndarray], rng: np.random.Generator
 ) -> dict[str, dict[str, np.ndarray]]:
@@ -236,13 +270,15 @@ def _write_partitions(
             "heads": np.arange(d) // HEAD_WIDTH if site.startswith("attn") else np.zeros(d, int),
             "rois": rois,
             "rois_attribution": groups[site, "attribution"],
-            "kmeans": np.where(rois >= 0, rng.integers(0, max(rois.max() + 1, 1), d), rois),
+        } | {
+            name: np.where(rois >= 0, rng.integers(0, max(rois.max() + 1, 1), d), rois)
+            for name in CONTROLS
         }
     columns: dict[str, Any] = {
         "site": [site for site in SITES for _ in range(width(site))],
         "feature": pa.array([i for site in SITES for i in range(width(site))], pa.int32()),
     }
-    for name in LABELLED:
+    for name in (*LABELLED, *CONTROLS):
         joined = np.concatenate([labels[site][name] for site in SITES])
         columns[name] = pa.array(joined.astype(np.int32))
     for name in ("stability", "stability_attribution"):
@@ -250,8 +286,35 @@ def _write_partitions(
         columns[name] = pa.array(
             [None if i % 7 == 0 else v for i, v in enumerate(values)], pa.float32()
         )
-    tables.write_table(folder / "partitions.parquet", columns, STAMP)
+    tables.write_table(folder / "partitions.parquet", columns, STAMP, _about(labels))
     return labels
+
+
+def _about(labels: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
+    """Metadata of the partitions file."""
+    partitions: dict[str, dict[str, Any]] = {}
+    for site, of_site in labels.items():
+        for name, found in of_site.items():
+            about: dict[str, Any] = {"status": "ok", "reason": None, **size_statistics(found)}
+            if name in ("rois", *CONTROLS):
+                about |= {"kind": "activation"}
+            if name == "rois_attribution":
+                about |= {"kind": "attribution"}
+                if site == REFUSED[0]:
+                    about |= {"status": "refused", "reason": "no pair of features correlates"}
+            if name in CONTROLS:
+                wanted = None if name == "infomap" else int(of_site["rois"].max()) + 1
+                about |= {"matched": "rois", "wanted": wanted}
+            if name == "leiden":
+                about |= {"resolution": 1.25}
+            partitions.setdefault(name, {})[site] = about
+    draws = {"data": [6], "permuted": [7, 9, 8], "entries": [8, 8, 8], "rolled": [5, 6, 7]}
+    counts = {"leiden": draws, "infomap": draws | {"permuted": [1, 2, 1]}}
+    kinds = ("activation", "attribution")
+    communities = {
+        site: {kind: counts for kind in kinds if (site, kind) != REFUSED} for site in SITES
+    }
+    return {"partitions": partitions, "communities": communities}
 
 
 def nodes_of(

@@ -17,7 +17,10 @@ from connectome.plots.literal import visible
 from report_chain import CFG, SUFFIXES
 from synthetic_results import CANNOT, NASTY
 
-KINDS = ["ablation", "circuit", "competence", "covariance", "faithfulness", "rois", "training"]
+KINDS = [
+    "ablation", "circuit", "competence", "covariance", "faithfulness", "partitions", "rois",
+    "training",
+]  # fmt: skip
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -111,14 +111,18 @@ def test_random_sets_of_a_planted_group_are_looser_and_the_whole_site_has_none()
         "stability": [0.5, 1.0, None, float("nan")] + [1.0] * 8,
     }
     pair = {"model": "demo", "dictionary": "neurons"}
-    first, second = rois.rows(pair, columns, {("mlp.0", "activation"): r}, seed=1)
+    kinds, place = {"rois": "activation"}, ("mlp.0", "activation")
+    edges = np.array([[0, 1], [0, 2], [1, 2], [4, 5], [3, 11]])
+    first, second = rois.rows(pair, columns, kinds, {place: r}, {place: edges}, seed=1)
     assert (first["part"], first["features"]) == ("m0.r0", 4)
     assert first["mean_r"] == pytest.approx(0.9) and first["mean_r_random_hi"] < 0.9
     assert first["stability"] == 0.75
     assert second["mean_r"] == 0.0
+    assert first["density"] == 3 / 6 and first["density_random_hi"] < 0.5
+    assert second["density"] == 1 / 21
     columns["rois"] = [0] * 12
-    (whole,) = rois.rows(pair, columns, {("mlp.0", "activation"): r}, seed=1)
-    assert whole["mean_r_random"] is None
+    (whole,) = rois.rows(pair, columns, kinds, {place: r}, {place: edges}, seed=1)
+    assert whole["mean_r_random"] is None and whole["density"] == 5 / 66
 
 
 def test_shares_of_a_partition_sum_to_one_and_follow_the_absolute_score(table):

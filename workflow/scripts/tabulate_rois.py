@@ -8,18 +8,24 @@ from connectome.tabulate.identity import fields
 
 
 def main(args):
-    correlations = {}
+    correlations, edges = {}, {}
     for path in args.covariance:
         names = fields(path, "{model}/{dictionary}/covariance/{site}.{kind}.npz")
         of_pair = correlations.setdefault((names["model"], names["dictionary"]), {})
         content, _ = arrays.read_npz(path)
         of_pair[names["site"], names["kind"]] = rois.correlations_of(content)
+    for path in args.graphs:
+        names = fields(path, "{model}/{dictionary}/graph/{site}.{kind}.npz")
+        of_pair = edges.setdefault((names["model"], names["dictionary"]), {})
+        content, _ = arrays.read_npz(path)
+        of_pair[names["site"], names["kind"]] = rois.edges_of(content)
     rows = []
     for path in args.partitions:
         names = fields(path, "{model}/{dictionary}/partitions.parquet")
+        pair = names["model"], names["dictionary"]
         columns = tables.read_table(path).to_pydict()
-        found = correlations[names["model"], names["dictionary"]]
-        rows += rois.rows(names, columns, found, args.cfg["seed"])
+        kinds = rois.kinds(columns, tables.read_meta(path))
+        rows += rois.rows(names, columns, kinds, correlations[pair], edges[pair], args.cfg["seed"])
     tables.write_csv(args.output, rows, rois.COLUMNS)
     nodes = [
         (
@@ -35,6 +41,7 @@ def main(args):
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--covariance", type=Path, nargs="+", required=True, metavar="ARRAYS")
+    parser.add_argument("--graphs", type=Path, nargs="+", required=True, metavar="ARRAYS")
     parser.add_argument("--partitions", type=Path, nargs="+", required=True, metavar="PARQUET")
     parser.add_argument("--nodes", type=Path, nargs="+", required=True, metavar="PARQUET")
     parser.add_argument("--output", type=Path, required=True)

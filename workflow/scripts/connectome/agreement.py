@@ -1,4 +1,4 @@
-"""Agreement of two labellings: adjusted mutual information, exact.
+"""Agreement of two labellings: adjusted mutual information, exact, and what chance gives.
 
 NumPy and the standard library alone, since graph-tool's interpreter has no scikit-learn.
 """
@@ -36,12 +36,41 @@ def adjusted_mutual_information(left: np.ndarray, right: np.ndarray) -> float:
     if len(rows) == len(columns) == 1:
         return 1.0
     mutual = entropy(rows) + entropy(columns) - entropy(counts.ravel())
+    return float(_adjusted(np.array(mutual), rows, columns))
+
+
+def _adjusted(mutual: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Mutual informations, of any shape, adjusted for parts of these sizes."""
     expected = expected_mutual_information(rows, columns)
     room = (entropy(rows) + entropy(columns)) / 2 - expected
     if abs(room) < np.finfo(float).eps:
         # every member its own part in both: nothing is left to agree on beyond chance
-        return 1.0 if abs(mutual - expected) < np.finfo(float).eps else 0.0
-    return float((mutual - expected) / room)
+        return np.where(np.abs(mutual - expected) < np.finfo(float).eps, 1.0, 0.0)
+    return (mutual - expected) / room
+
+
+def variation_of_information(left: np.ndarray, right: np.ndarray) -> float:
+    """H(left | right) + H(right | left) in nats, a metric: 0 for equal labellings (Meila 2007)."""
+    counts = contingency(np.asarray(left), np.asarray(right))
+    joint = entropy(counts.ravel())
+    return max(0.0, 2 * joint - entropy(counts.sum(axis=1)) - entropy(counts.sum(axis=0)))
+
+
+def permutation_null(left: np.ndarray, right: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Adjusted mutual information (draws,) of `left` with permutations of `right`.
+
+    The sizes of the parts stay, so their entropies and the expected information do too.
+    """
+    _, i = np.unique(left, return_inverse=True)
+    _, j = np.unique(right, return_inverse=True)
+    rows, columns = np.bincount(i), np.bincount(j)
+    cells = len(rows) * len(columns)
+    shuffled = np.random.default_rng(seed).permuted(np.tile(j, (draws, 1)), axis=1)
+    cell = np.arange(draws)[:, None] * cells + i * len(columns) + shuffled  # (draws, n)
+    counts = np.bincount(cell.ravel(), minlength=draws * cells).reshape(draws, cells)
+    share = counts / len(i)
+    joint = -np.sum(share * np.log(np.where(counts > 0, share, 1.0)), axis=1)
+    return _adjusted(entropy(rows) + entropy(columns) - joint, rows, columns)
 
 
 def expected_mutual_information(rows: np.ndarray, columns: np.ndarray) -> float:

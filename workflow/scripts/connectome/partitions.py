@@ -51,6 +51,13 @@ def labels(table: Any, name: str) -> dict[str, np.ndarray]:
     return {site: label_n[site_n == site] for site in order}
 
 
+def by_site(table: Any) -> dict[str, dict[str, np.ndarray]]:
+    """All labellings of a table, {site: {partition: labels (features,)}}."""
+    every = {name: labels(table, name) for name in names(table)}
+    sites = dict.fromkeys(table["site"].to_pylist())
+    return {site: {name: of_sites[site] for name, of_sites in every.items()} for site in sites}
+
+
 def shuffled(of_features: np.ndarray, seed: int | Sequence[int]) -> np.ndarray:
     """The `random` control: labels permuted over the features that have a part.
 

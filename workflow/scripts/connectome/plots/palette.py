@@ -51,6 +51,7 @@ SERIES: dict[str, Series] = {
     "spectral": _series("spectral", ORANGE, "v", "--"),
     "leiden": _series("Leiden", ORANGE, ">", "-."),
     "infomap": _series("Infomap", SKY, "<", "-."),
+    "classical": _series("classical", BLUE, "8", ":"),
     "heads": _series("heads", INK, "D", "-"),
     "modules": _series("modules", PURPLE, "p", ":"),
     "features": _series("single features", SKY, ".", "-"),

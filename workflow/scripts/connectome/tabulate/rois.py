@@ -1,4 +1,7 @@
-"""rois.csv: every ROI and how tightly it moves; roi_scores.csv: its part in each task."""
+"""rois.csv: every ROI and how tightly it moves; roi_scores.csv: its part in each task.
+
+Parts of the control partitions stand beside the ROIs, measured in the same way.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from connectome.moments import correlation, full
-from connectome.tabulate.identity import Row, defined
+from connectome.tabulate.identity import Row
 
 COLUMNS = (
     "model",
@@ -19,6 +22,9 @@ COLUMNS = (
     "mean_r",
     "mean_r_random",
     "mean_r_random_hi",
+    "density",
+    "density_random",
+    "density_random_hi",
 )
 SCORE_COLUMNS = (
     "model",
@@ -33,56 +39,82 @@ SCORE_COLUMNS = (
     "se",
     "share",
 )
-KINDS = {"rois": "activation", "rois_attribution": "attribution", "kmeans": "attribution"}
 _STABILITY = {"rois": "stability", "rois_attribution": "stability_attribution"}
 _DRAWS = 99
+
+
+def kinds(partitions: Iterable[str], meta: Mapping[str, Any]) -> dict[str, str]:
+    """Those of the partitions that are made from data of one kind, with that kind."""
+    of_file = meta["partitions"]
+    found = {name: next(iter(of_file[name].values())) for name in partitions if name in of_file}
+    return {name: about["kind"] for name, about in found.items() if about.get("kind")}
 
 
 def rows(
     names: Mapping[str, str],
     partitions: Mapping[str, list[Any]],
+    kinds: Mapping[str, str],
     correlations: Mapping[tuple[str, str], np.ndarray],
+    edges: Mapping[tuple[str, str], np.ndarray],
     seed: int,
 ) -> list[Row]:
-    """One row per ROI of one model and dictionary.
+    """One row per part of the partitions in `kinds`, of one model and dictionary.
 
-    partitions: columns of the partitions file. correlations: (site, kind) -> (d, d). `mean_r` is
-    the mean |r| over pairs inside, `mean_r_random` its mean over 99 random sets of as many live
-    features of the site, `mean_r_random_hi` their 95th percentile; a part that fills its site has
+    partitions: columns of the partitions file. correlations: (site, kind) -> (d, d); edges:
+    (site, kind) -> (E, 2) of the graph. `mean_r` is the mean |r| over pairs inside, `density` the
+    share of these pairs that the graph joins; `_random` their means over 99 random sets of as many
+    live features of the site, `_random_hi` the 95th percentiles; a part that fills its site has
     no such sets.
     """
     of_feature = np.array(partitions["site"])
     result: list[Row] = []
-    for partition, kind in KINDS.items():
-        if partition not in partitions:
-            continue
+    for partition, kind in kinds.items():
         labels = np.array(partitions[partition])
         for site in dict.fromkeys(partitions["site"]):
             members = np.flatnonzero(of_feature == site)
             order = np.argsort(np.array(partitions["feature"])[members], kind="stable")
             members = members[order]
-            strength = np.abs(correlations[site, kind])
+            pairs = np.stack(
+                [np.abs(correlations[site, kind]), _adjacency(edges[site, kind], len(members))]
+            )
             live = np.flatnonzero(labels[members] != -2)
             for part in range(int(labels[members].max(initial=-1)) + 1):
                 inside = np.flatnonzero(labels[members] == part)
                 rng = np.random.default_rng([seed, part, len(inside)])
-                null = _random_strengths(strength, live, len(inside), rng)
-                result.append(
-                    dict(names)
-                    | {
-                        "partition": partition,
-                        "site": site,
-                        "part": part_name(site, part),
-                        "features": len(inside),
-                        "stability": _mean_stability(partitions, partition, members[inside]),
-                        "mean_r": mean_inside(strength, inside),
-                        "mean_r_random": defined(float(np.mean(null))) if null else None,
-                        "mean_r_random_hi": defined(float(np.quantile(null, 0.95)))
-                        if null
-                        else None,
-                    }
-                )
+                row = dict(names) | {
+                    "partition": partition,
+                    "site": site,
+                    "part": part_name(site, part),
+                    "features": len(inside),
+                    "stability": _mean_stability(partitions, partition, members[inside]),
+                }
+                result.append(row | _inside(pairs, live, inside, rng))
     return result
+
+
+def _adjacency(edges: np.ndarray, features: int) -> np.ndarray:
+    joined = np.zeros((features, features))
+    joined[edges[:, 0], edges[:, 1]] = joined[edges[:, 1], edges[:, 0]] = 1
+    return joined
+
+
+def _inside(
+    pairs: np.ndarray, live: np.ndarray, inside: np.ndarray, rng: np.random.Generator
+) -> Row:
+    """Means inside a part of both matrices (2, d, d), and of random sets of its size."""
+    size = len(inside)
+    draws = _DRAWS if 2 <= size < len(live) else 0  # a whole site has only itself to compare with
+    null = [mean_inside(pairs, rng.choice(live, size, replace=False)) for _ in range(draws)]
+    found = mean_inside(pairs, inside)
+    row: Row = {}
+    for place, name in enumerate(("mean_r", "density")):
+        random = [values[place] for values in null if values is not None]
+        row |= {
+            name: None if found is None else float(found[place]),
+            f"{name}_random": float(np.mean(random)) if random else None,
+            f"{name}_random_hi": float(np.quantile(random, 0.95)) if random else None,
+        }
+    return row
 
 
 def part_name(site: str, part: int) -> str:
@@ -90,22 +122,17 @@ def part_name(site: str, part: int) -> str:
     return f"{site[0]}{site.split('.')[1]}.r{part}"
 
 
-def mean_inside(strength: np.ndarray, members: np.ndarray) -> float | None:
-    """Mean of a symmetric matrix over pairs of different members; None below two members."""
+def mean_inside(matrices: np.ndarray, members: np.ndarray) -> np.ndarray | None:
+    """Means (...) of symmetric matrices (..., d, d) over pairs of different members.
+
+    None below two members.
+    """
     n = len(members)
     if n < 2:
         return None
-    inside = strength[np.ix_(members, members)]
-    return float((inside.sum() - np.trace(inside)) / (n * (n - 1)))
-
-
-def _random_strengths(
-    strength: np.ndarray, live: np.ndarray, size: int, rng: np.random.Generator
-) -> list[float]:
-    if not 2 <= size < len(live):
-        return []  # a part that is the whole site can only be compared with itself
-    sets = (rng.choice(live, size, replace=False) for _ in range(_DRAWS))
-    return [value for value in (mean_inside(strength, s) for s in sets) if value is not None]
+    inside = matrices[..., members[:, None], members]
+    total = inside.sum(axis=(-2, -1)) - np.trace(inside, axis1=-2, axis2=-1)
+    return total / (n * (n - 1))
 
 
 def _mean_stability(
@@ -144,3 +171,8 @@ NODE_COLUMNS = ("partition", "method", "node", "site", "features", "score", "se"
 def correlations_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Correlation (d, d) of all samples of a covariance file."""
     return correlation(full(arrays).m2)
+
+
+def edges_of(graph: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Edges (E, 2) of the data in a graph file; none where the graph was refused early."""
+    return graph.get("data", np.empty((0, 2), dtype=np.int32))
