@@ -105,7 +105,7 @@ def _fitted(
 
 
 def _covering(levels: list[np.ndarray], live: np.ndarray) -> list[np.ndarray]:
-    """Nested labels of all live features: those without a group are one more block up to the top."""
+    """Nested labels of all live features: those without a group are one block more, to the top."""
     covering = [np.where(labels < 0, labels.max() + 1, labels)[live] for labels in levels]
     if covering[-1].max() > 0:
         covering.append(np.zeros_like(covering[-1]))

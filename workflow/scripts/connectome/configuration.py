@@ -257,8 +257,8 @@ def _partition_faults(config: Config) -> Iterator[str]:
                 yield f"{key}: {name!r} cannot be used here; {hint}"
     if "classical" in circuits["partitions"] and not config["sbm"]["classical_features"]:
         yield (
-            "circuits.partitions: 'classical' is not made while sbm.classical_features is 0; set it "
-            "to the largest number of live features to run on"
+            "circuits.partitions: 'classical' is not made while sbm.classical_features is 0; set "
+            "it to the largest number of live features to run on"
         )
     if "features" in circuits["exact"]:
         yield "circuits.exact: 'features' has too many edges to run each ablation; leave it out"

@@ -53,7 +53,9 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
                 "refused": [row for row in lines["sites"] if row["status"] != "ok"],
                 "failed": [row for row in lines["sites"] if row["null_pass"] == "false"],
                 "noise": _most_found_in_noise(lines["nulls"]),
-                "matched": next((row["matched"] for row in lines["partitions"] if row["matched"]), ""),
+                "matched": next(
+                    (row["matched"] for row in lines["partitions"] if row["matched"]), ""
+                ),
                 "fitted_classical": [row for row in lines["classical"] if row["status"] == "ok"],
                 "own_blocks": [row for row in lines["classical"] if row["own_blocks"] == "true"],
             }
