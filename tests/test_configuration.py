@@ -73,6 +73,8 @@ def test_every_section_of_the_default_has_a_schema_and_every_key_is_explained():
         ({"partitions.files": {"mine": "no.csv"}}, "partitions.files.mine: 'no.csv' is missing"),
         ({"seed": 0}, "seed: 0 cannot be used; the seed is a whole number of at least 1"),
         ({"circuits.partitions": ["roys"]}, "circuits.partitions: 'roys' .*did you mean 'rois'"),
+        ({"sbm.classical_features": 301}, "sbm.classical_features: 301 .* from 0 to 300"),
+        ({"circuits.partitions": ["heads", "classical"]}, "'classical' is not made while sbm"),
         ({"evaluation.random_sizes": [0.07]}, "evaluation.random_sizes: 0.07 .*sizes"),
     ],
 )  # fmt: skip
@@ -80,6 +82,15 @@ def test_a_wrong_value_is_named_with_its_remedy(changes, said):
     import re
 
     assert re.search(said, refused(changes)), refused(changes)
+
+
+def test_every_control_may_be_scored_and_evaluated():
+    config = copy.deepcopy(DEFAULTS)
+    config["sbm"]["classical_features"] = 300
+    for section in ("circuits", "evaluation"):
+        config[section]["partitions"] = list(configuration.PARTITIONS)
+    configuration.validate(config, SCHEMA)
+    configuration.check(config)
 
 
 def test_all_faults_come_in_one_message():

@@ -156,6 +156,14 @@ def test_permuted_entries_are_the_same_entries():
     assert np.diagonal(shuffled).tolist() == [1] * 9 and not np.allclose(shuffled, r)
 
 
+def test_the_complete_graph_has_each_pair_once_and_no_infinite_weight():
+    r = np.array([[1, 0.5, -1], [0.5, 1, 0.0], [-1, 0.0, 1]])
+    edges, weights = graphs.complete(r, np.array([2, 5, 7]))
+    assert edges.tolist() == [[2, 5], [2, 7], [5, 7]]
+    # 2 artanh r = log((1 + r) / (1 - r)), the largest |r| being 1 - 1e-6
+    assert weights == pytest.approx([np.log(3), -np.log((2 - 1e-6) / 1e-6), 0])
+
+
 def test_dead_features_have_their_reasons_whatever_the_scale():
     x = np.random.default_rng(0).standard_normal((200, 9))
     x[:, 3] = 0.1

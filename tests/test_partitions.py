@@ -5,12 +5,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.metrics import adjusted_mutual_info_score
 
 from conftest import SCRIPTS
-from connectome import arrays, moments, partition_files, partitions, tables
+from connectome import arrays, moments, part_graphs, partition_files, partitions, tables
 from connectome.errors import ConfigError, DataError
+from connectome.labelling import size_statistics
 
 MODEL = {"layers": 1, "heads": 2, "head_width": 3, "hidden": 12}
 SETTINGS = {
@@ -174,6 +176,21 @@ def test_random_keeps_sizes_and_moves_grouped_features_alone():
     assert (drawn != labels).any() and abs(adjusted_mutual_info_score(drawn, labels)) < 0.7
     np.testing.assert_array_equal(drawn, partitions.shuffled(labels, 3))
     assert (drawn != partitions.shuffled(labels, 4)).any()
+
+
+def test_random_has_the_size_statistics_of_the_regions_exactly():
+    labels = np.array(LEVELS[0] * 5 + LEVELS[1], dtype=np.int32)
+    for seed in range(20):
+        assert size_statistics(partitions.shuffled(labels, seed)) == size_statistics(labels)
+
+
+def test_controls_are_nodes_of_circuits_like_any_partition():
+    columns, meta = made()
+    graphs = part_graphs.build(partitions.CONTROLS, pa.table(columns), FEATURES, 3, seed=1)
+    for name, found in graphs.items():
+        about = meta["partitions"][name]["mlp.0"]
+        parts = about["blocks"] + (about["ungrouped"] > 0) + (about["dead"] > 0)
+        assert found.site_of.count("mlp.0") == parts, name
 
 
 def test_labels_come_back_from_the_file(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import adjusted_mutual_info_score
 
 from conftest import SCRIPTS
-from connectome import agreement, arrays, labelling
+from connectome import agreement, arrays, communities, controls, labelling, moments, partitions
 from test_graphs import SETTINGS, built
 
 PYTHON = os.environ.get("LM_CONNECTOME_GRAPH_TOOL_PYTHON", "/usr/bin/python3")
@@ -25,13 +25,28 @@ def correlated(noise, seed=0, groups=GROUPS, n=1500):
     return np.hstack([x, generator.standard_normal((n, noise))])
 
 
-def fitted(folder, x, name, seed=1):
+def covariance_of(x):
+    """Arrays of a covariance file of these samples."""
+    halves = [moments.of_rows(x[::2]), moments.of_rows(x[1::2])]
+    names = ("count", "mean", "m2", "active")
+    return {name: np.stack([getattr(half, name) for half in halves]) for name in names}
+
+
+def graph_of(x):
+    return built(x, settings={**SETTINGS, "false_pairs": 0.1}, size=500)
+
+
+def fitted(folder, x, name, seed=1, classical=0):
     """The bytes of the record that the script writes for these samples."""
-    content, meta = built(x, settings={**SETTINGS, "false_pairs": 0.1}, size=500)
-    graph, target = folder / f"{name}.npz", folder / f"{name}.json"
+    content, meta = graph_of(x)
+    graph, covariance = folder / f"{name}.npz", folder / f"{name}.covariance.npz"
+    target = folder / f"{name}.json"
     arrays.write_npz(graph, content, {}, meta)
-    call = [PYTHON, SCRIPTS / "fit_sbm.py", "--graph", graph, "--output", target]
-    call += ["--cfg", json.dumps({"seed": seed, "sbm": CFG})]
+    arrays.write_npz(covariance, covariance_of(x), {})
+    call = [PYTHON, SCRIPTS / "fit_sbm.py", "--graph", graph, "--covariance", covariance]
+    call += ["--output", target]
+    settings = {**CFG, "classical_features": classical}
+    call += ["--cfg", json.dumps({"seed": seed, "sbm": settings})]
     done = subprocess.run(call, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
     assert done.returncode == 0, done.stderr
     return target.read_bytes()
@@ -116,6 +131,90 @@ def test_a_refused_graph_stays_refused_with_its_reason(tmp_path, x):
 def test_records_have_the_same_fields_refused_or_not(planted, tmp_path):
     refused = json.loads(fitted(tmp_path, np.ones((60, 3)), "refused"))
     assert set(refused) == set(json.loads(planted))
+
+
+def test_leiden_finds_communities_where_the_block_model_finds_one(planted):
+    content, _ = graph_of(correlated(40))
+    found = communities.counts(content, seed=1)["leiden"]
+    null = json.loads(planted)["null"]
+    for kind in ("permuted", "entries"):
+        assert null[kind] == [1, 1] and min(found[kind]) >= 4
+
+
+def against_truth(x, record, truth):
+    """AMI with the planted groups, of the regions and of all controls at their number of parts."""
+    content, _ = graph_of(x)
+    finest = np.array(record["levels"][0])
+    basis = controls.Basis(
+        m2=moments.full(covariance_of(x)).m2,
+        graph=communities.network(content["data"], content["data.r"]),
+        dead=content["dead"],
+        parts=int(finest.max()) + 1,
+        starts=10,
+        seed=1,
+    )
+    found = {name: method(basis)[0] for name, method in controls.METHODS.items()}
+    found["random"] = partitions.shuffled(finest, 1)
+    return {
+        name: agreement.adjusted_mutual_information(truth, labels[: len(truth)])
+        for name, labels in (found | {"rois": finest}).items()
+    }
+
+
+def test_agreement_with_planted_groups_tells_methods_that_see_them_from_chance(planted):
+    ami = against_truth(correlated(40), json.loads(planted), GROUPS)
+    for name in ("rois", *controls.METHODS):
+        assert ami[name] > 0.95, ami
+    assert abs(ami["random"]) < 0.1, ami
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    groups = np.repeat(np.arange(4), [14, 10, 8, 8])
+    return groups, fitted(
+        tmp_path_factory.mktemp("small"), correlated(0, groups=groups), "small", classical=40
+    )
+
+
+def test_the_classical_recipe_recovers_planted_groups_beside_the_default(small):
+    groups, content = small
+    record = json.loads(content)
+    found = record["classical"]
+    assert found["status"] == "ok" and found["own_blocks"] is False
+    labels = np.array(found["levels"][0])
+    assert adjusted_mutual_info_score(groups, labels) > 0.95
+    assert found["blocks"] == [len(set(level)) for level in found["levels"]]
+    default = np.array(record["levels"][0])
+    both = default >= 0
+    expected = adjusted_mutual_info_score(default[both], labels[both])
+    assert found["ami_default"] == pytest.approx(expected)
+    lengths = [restart["description_length"] for restart in found["restarts"]]
+    assert len(lengths) == CFG["seeds"] and found["description_length"] <= min(lengths) + 1e-6
+    assert found["description_length"] <= found["description_length_default"] + 1e-6
+    assert found["description_length_default"] < found["description_length_one_block"] - 100
+    for restart in found["restarts"]:
+        assert len(restart["trace"]) <= CFG["sweeps"] + 1
+
+
+def test_one_block_has_the_same_classical_length_however_it_was_found(tmp_path):
+    x = correlated(0, groups=np.zeros(12, dtype=int))
+    record = json.loads(fitted(tmp_path, x, "one", classical=12))
+    assert record["blocks"] == [1] and record["grouped"] == 12
+    found = record["classical"]
+    assert found["description_length_default"] == found["description_length_one_block"]
+
+
+def test_the_classical_recipe_is_refused_with_its_reason_or_off(planted, tmp_path):
+    assert json.loads(planted)["classical"] is None
+    x = correlated(0, groups=np.repeat([0, 1], 10))
+    found = json.loads(fitted(tmp_path, x, "large", classical=19))["classical"]
+    assert found["status"] == "refused" and found["levels"] == []
+    assert found["reason"] == "20 live features; sbm.classical_features allows 19"
+    copies = np.repeat(np.random.default_rng(0).standard_normal((1500, 1)), 12, axis=1)
+    found = json.loads(fitted(tmp_path, copies, "copies", classical=19))["classical"]
+    assert found["status"] == "refused" and "have the same correlation" in found["reason"]
+    found = json.loads(fitted(tmp_path, np.ones((60, 3)), "constant", classical=19))["classical"]
+    assert found["status"] == "refused" and "3 constant" in found["reason"]
 
 
 def test_seed_zero_is_refused(tmp_path):

@@ -6,12 +6,14 @@ import statistics
 import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import adjusted_mutual_info_score
 
 import report_chain
 import synthetic_results
-from connectome import arrays, tables
+from connectome import arrays, partitions, tables
 from connectome.errors import DataError
 from connectome.tabulate import agreement, circuits, faithfulness, identity, rois, sites, summary
+from connectome.tabulate import partitions as agreements
 from synthetic_results import CANNOT, NASTY, REFUSED, TASKS
 
 
@@ -91,6 +93,69 @@ def test_each_level_accounts_for_every_feature(table):
     assert {v for k, v in sizes.items() if k[1].startswith("mlp")} == {synthetic_results.HIDDEN}
     fit = {"levels": [[0, 0, 1, -1, -2]]}
     assert [row["features"] for row in sites.part_rows([({}, fit)])] == [1, 1, 2, 1]
+
+
+def test_nulls_show_the_fewest_and_the_most_groups_of_every_method(table):
+    of_site = {"model": "demo", "site": "mlp.0", "kind": "activation"}
+    leiden = only(table("nulls"), method="leiden", **of_site)
+    assert (leiden["data"], leiden["permuted_lo"], leiden["permuted_hi"]) == ("6", "7", "9")
+    blocks = only(table("nulls"), method="block model", **of_site)
+    assert (blocks["data"], blocks["permuted_hi"], blocks["rolled_hi"]) == ("6", "1", "2")
+    assert blocks["draws"] == leiden["draws"] == "3"
+    assert not [row for row in table("nulls") if (row["site"], row["kind"]) == REFUSED]
+
+
+def test_the_classical_table_holds_both_lengths_or_the_reason(table):
+    fitted = only(table("classical"), model="demo", site="attn.0", kind="activation")
+    lengths = [fitted["description_length" + name] for name in ("", "_default", "_one_block")]
+    assert lengths == ["400.0", "430.0", "480.0"]
+    assert (fitted["restarts"], fitted["restart_spread"]) == ("2", "12.5")
+    assert (fitted["blocks"], fitted["blocks_default"], fitted["own_blocks"]) == ("2", "3", "false")
+    large = only(table("classical"), model="demo", site="mlp.0", kind="activation")
+    assert large["reason"] == "39 live features; sbm.classical_features allows 20"
+    assert (large["status"], large["description_length"]) == ("refused", "")
+    assert sites.classical_rows([({}, {"classical": None})]) == []
+
+
+def test_partitions_show_their_sizes_and_what_they_were_to_match(table):
+    found = table("partitions")
+    row = only(found, model="demo", site="mlp.0", partition="leiden")
+    assert (row["matched"], row["wanted"], row["resolution"]) == ("rois", "6", "1.25")
+    path = report_chain.results() / "demo" / "neurons" / "partitions.parquet"
+    labels = partitions.by_site(partitions.load(path))["mlp.0"]
+    sizes = np.bincount(labels["leiden"][labels["leiden"] >= 0])
+    assert int(row["blocks"]) == len(sizes) and int(row["grouped"]) == sizes.sum()
+    assert float(row["largest_share"]) == pytest.approx(sizes.max() / sizes.sum())
+    assert only(found, model="demo", site="mlp.0", partition="infomap")["wanted"] == ""
+    order = [row["partition"] for row in found if (row["model"], row["site"]) == ("demo", "mlp.0")]
+    assert order[:4] == ["modules", "heads", "rois", "rois_attribution"]
+
+
+def test_agreement_is_over_the_features_that_both_group_beside_its_null():
+    generator = np.random.default_rng(0)
+    one = np.repeat([0, 1, 2, -1], [20, 20, 20, 4])
+    other = np.where(generator.random(64) < 0.8, one, generator.integers(0, 3, 64))
+    other[:5] = -2
+    unrelated = generator.integers(0, 3, 64)
+    labels = {"one": one, "other": other, "unrelated": unrelated, "whole": 0 * one}
+    labels |= {"refused": unrelated, "modules": 0 * one}
+    fine = {"mlp.0": {"reason": None}}
+    meta = {"partitions": dict.fromkeys(labels, fine)}
+    meta["partitions"]["refused"] = {"mlp.0": {"reason": "no edges"}}
+    rows = agreements.agreement_rows({"model": "m", "dictionary": "d"}, {"mlp.0": labels}, meta, 1)
+    assert len(rows) == 10  # pairs of five: `modules` is one part by definition
+    pair = only(rows, left="one", right="other")
+    both = (one >= 0) & (other >= 0)
+    assert pair["features"] == both.sum()
+    assert pair["ami"] == pytest.approx(adjusted_mutual_info_score(one[both], other[both]))
+    assert pair["p"] == 1 / 200 and pair["ami"] > pair["ami_null_hi"] > pair["ami_null"]
+    assert pair["vi"] > 0
+    assert only(rows, left="one", right="unrelated")["p"] > 0.05
+    assert only(rows, left="one", right="whole")["reason"] == "whole has one part"
+    assert only(rows, left="one", right="refused")["reason"] == "refused: no edges"
+    same = {"mlp.0": {"one": one, "again": one}}
+    (row,) = agreements.agreement_rows({}, same, {"partitions": {"one": fine, "again": fine}}, 1)
+    assert (row["ami"], row["vi"], row["p"]) == (pytest.approx(1), 0, 1 / 200)
 
 
 def test_mean_correlation_inside_a_part_leaves_the_diagonal_out():

@@ -11,20 +11,9 @@ from typing import Any
 import numpy as np
 
 from connectome import sbm
+from connectome.graphs import complete
 from connectome.labelling import DEAD, of_features
 from connectome.moments import correlation, full
-
-_LARGEST = 1 - 1e-6  # |r| above has no finite artanh worth keeping
-
-
-def complete_graph(r: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Edges (E, 2) of feature numbers, each pair once, and weights 2 artanh r (E,).
-
-    r: (n, n) correlation of the features of these numbers (n,).
-    """
-    i, j = np.triu_indices(len(features), 1)
-    weights = 2 * np.arctanh(np.clip(r[i, j], -_LARGEST, _LARGEST))
-    return np.stack([features[i], features[j]], axis=1), weights
 
 
 def fit(
@@ -81,7 +70,7 @@ def _fitted(
     default = [np.array(labels) for labels in record["levels"]]
     dead = default[0] == DEAD
     live = np.flatnonzero(~dead)
-    edges, weights = complete_graph(correlation(full(covariance).m2[np.ix_(live, live)]), live)
+    edges, weights = complete(correlation(full(covariance).m2[np.ix_(live, live)]), live)
     seeds = range(seed, seed + settings["seeds"])
     # every node of a complete graph has the same degree: there is nothing to correct for
     fits = sbm.fit_edges(edges, seeds, settings, degree_corrected=False, weights=weights)

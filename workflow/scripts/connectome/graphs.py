@@ -15,6 +15,7 @@ from connectome.moments import Moments, correlation, full, half_of, of_halves
 
 LIVE, CONSTANT, RARE, FAINT = range(4)
 _REASONS = {CONSTANT: "constant", RARE: "active too rarely", FAINT: "variance too small"}
+_LARGEST = 1 - 1e-6  # correlation
 _CHUNK = 1024  # rows of the correlation matrix searched at a time
 _PERMUTED, _ROLLED, _ENTRIES, _ORDER = range(4)  # streams of random numbers
 
@@ -57,6 +58,16 @@ def nearest_neighbours(r: np.ndarray, k: int, threshold: float = 0.0) -> np.ndar
         found.append(np.stack([i + start, j], axis=1))
     pairs = np.sort(np.concatenate(found), axis=1)
     return np.unique(pairs, axis=0).astype(np.int32).reshape(-1, 2)
+
+
+def complete(r: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Edges (E, 2) between all of these features (n,), each pair once, and 2 artanh r (E,).
+
+    r: (n, n). |r| of 1 has no finite artanh: it is taken for 1 - 1e-6.
+    """
+    i, j = np.triu_indices(len(features), 1)
+    weights = 2 * np.arctanh(np.clip(r[i, j], -_LARGEST, _LARGEST))
+    return np.stack([features[i], features[j]], axis=1), weights
 
 
 def blocks(
