@@ -36,7 +36,7 @@ def draw(rows: Sequence[Mapping[str, str]]) -> Figure:
     looks = series_of(dict.fromkeys(found))
     names = [name for name in looks if name in found]
     sites = sorted(dict.fromkeys(row["site"] for row in rows), key=_place)
-    across = min(_ACROSS, max(1, len(sites)))
+    across = max(1, min(_ACROSS, len({_place(site)[1] for site in sites})))
     down = -(-max(1, len(sites)) // across)
     cells = max(1, len(names) - 1)
     side = min(0.32 * cells, (style.PAGE - 1.2) / across)
@@ -53,6 +53,10 @@ def draw(rows: Sequence[Mapping[str, str]]) -> Figure:
         axes.set_yticks(range(1, len(names)), labels[1:])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
+    for column in grid.T:
+        shown = [axes for axes in column if axes.get_visible()]
+        for axes in shown[-1:]:
+            axes.tick_params(labelbottom=True)
     note = "AMI; in brackets: no more than permuted labels give; grey: one part alone, or not made"
     figure.supxlabel(note, fontsize=style.SMALL, color=MUTED)
     return figure
