@@ -9,7 +9,8 @@ rule evaluate_circuit:
         nodes="<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet",
         edges="<results>/{model}/{dictionary}/circuits/{task}.edges.parquet",
     output:
-        "<results>/{model}/{dictionary}/evaluation/{task}.parquet",
+        curves="<results>/{model}/{dictionary}/evaluation/{task}.parquet",
+        summaries="<results>/{model}/{dictionary}/evaluation/{task}.summaries.parquet",
     log:
         "<logs>/evaluate_circuit/{model}.{dictionary}.{task}.log",
     benchmark:
@@ -29,5 +30,6 @@ rule evaluate_circuit:
     shell:
         "{resources.python:q} {resources.scripts:q}/evaluate_circuit.py --model {input.model:q}"
         " --prompts {input.prompts:q} --partitions {input.partitions:q}"
-        " --nodes {input.nodes:q} --edges {input.edges:q} --output {output:q}"
+        " --nodes {input.nodes:q} --edges {input.edges:q} --output {output.curves:q}"
+        " --summaries {output.summaries:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -141,10 +141,13 @@ rule tabulate_rois:
 rule tabulate_faithfulness:
     input:
         evaluations=of_all_models("<results>/{model}/{dictionary}/evaluation/{task}.parquet"),
+        curves=of_all_models("<results>/{model}/{dictionary}/evaluation/{task}.summaries.parquet"),
         competence=of_all_models("<results>/{model}/tasks/{task}.competence.json"),
     output:
         faithfulness="<results>/tables/faithfulness.csv",
         sizes="<results>/tables/sizes.csv",
+        tests="<results>/tables/tests.csv",
+        summaries="<results>/tables/summaries.csv",
     log:
         "<logs>/tabulate_faithfulness.log",
     benchmark:
@@ -162,8 +165,9 @@ rule tabulate_faithfulness:
         code=code_of("tabulate_faithfulness"),
     shell:
         "{resources.python:q} {resources.scripts:q}/tabulate_faithfulness.py --evaluations {input.evaluations:q}"
-        " --competence {input.competence:q}"
+        " --curves {input.curves:q} --competence {input.competence:q}"
         " --output {output.faithfulness:q} --sizes {output.sizes:q}"
+        " --tests {output.tests:q} --summaries {output.summaries:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
@@ -197,8 +201,11 @@ rule tabulate_circuits:
 rule tabulate_agreement:
     input:
         edges=of_all_models("<results>/{model}/{dictionary}/circuits/{task}.edges.parquet"),
+        stability=of_all_models("<results>/{model}/{dictionary}/circuits/{task}.stability.parquet"),
+        faithfulness="<results>/tables/faithfulness.csv",
     output:
-        "<results>/tables/agreement.csv",
+        agreement="<results>/tables/agreement.csv",
+        stability="<results>/tables/stability.csv",
     log:
         "<logs>/tabulate_agreement.log",
     benchmark:
@@ -215,7 +222,9 @@ rule tabulate_agreement:
         cfg=settings(),
         code=code_of("tabulate_agreement"),
     shell:
-        "{resources.python:q} {resources.scripts:q}/tabulate_agreement.py --edges {input.edges:q} --output {output:q}"
+        "{resources.python:q} {resources.scripts:q}/tabulate_agreement.py --edges {input.edges:q}"
+        " --resampled {input.stability:q} --faithfulness {input.faithfulness:q}"
+        " --output {output.agreement:q} --stability {output.stability:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 

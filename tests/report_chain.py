@@ -67,6 +67,7 @@ def make_tables(root: Path) -> None:
     out = root / "tables"
     competence = found("*/tasks/*.competence.json")
     edges = found("*/*/circuits/*.edges.parquet")
+    curves = found("*/*/evaluation/*.summaries.parquet")
     call("tabulate_models", models=found("*/model.json"), output=out / "models.csv")
     call("tabulate_training", curves=found("*/training.parquet"), output=out / "training.csv")
     call(
@@ -93,13 +94,23 @@ def make_tables(root: Path) -> None:
     )
     call(
         "tabulate_faithfulness",
-        evaluations=found("*/*/evaluation/*.parquet"),
+        evaluations=[path for path in found("*/*/evaluation/*.parquet") if path not in curves],
+        curves=curves,
         competence=competence,
         output=out / "faithfulness.csv",
         sizes=out / "sizes.csv",
+        tests=out / "tests.csv",
+        summaries=out / "summaries.csv",
     )
     call("tabulate_circuits", edges=edges, sizes=out / "sizes.csv", output=out / "circuits.csv")
-    call("tabulate_agreement", edges=edges, output=out / "agreement.csv")
+    call(
+        "tabulate_agreement",
+        edges=edges,
+        resampled=found("*/*/circuits/*.stability.parquet"),
+        faithfulness=out / "faithfulness.csv",
+        output=out / "agreement.csv",
+        stability=out / "stability.csv",
+    )
     names = ("models", "competence", "sites", "rois", "roi_scores", "sizes", "agreement")
     call(
         "tabulate_summary",

@@ -319,6 +319,47 @@ def _write_circuit(
         tables.write_table(path, pa.Table.from_pylist(rows), STAMP)
     path = folder / "evaluation" / f"{task}.parquet"
     tables.write_table(path, pa.Table.from_pylist(evaluation), STAMP)
+    curves = dict.fromkeys(
+        (row["partition"], row["method"], row["intervention"])
+        for row in evaluation
+        if row["mode"] == "circuit"
+    )
+    summaries = [_summary_of(key, rng) for key in curves]
+    path = folder / "evaluation" / f"{task}.summaries.parquet"
+    tables.write_table(path, pa.Table.from_pylist(summaries), STAMP)
+    path = folder / "circuits" / f"{task}.stability.parquet"
+    tables.write_table(path, pa.Table.from_pylist(list(_stability(rng))), STAMP)
+
+
+def _summary_of(key: tuple[str, ...], rng: np.random.Generator) -> dict[str, Any]:
+    value = float(rng.uniform(0.5, 0.9))
+    record = dict(zip(("partition", "method", "intervention"), key, strict=True)) | {
+        "ablation": "counterfactual", "ranking": "absolute", "points": 8, "k_min": 0.01,
+        "k_max": 1.0, "cpr_empty": 0.125, "f_at_1": 0.1, "f_at_2": None, "f_at_5": 0.4,
+        "pairs": 200, "distinct": 180, "seed": 1,
+    }  # fmt: skip
+    for name in ("cpr", "cmd", "log_area", "leak"):
+        record |= {name: value, f"{name}_lo": value - 0.02, f"{name}_hi": value + 0.02}
+    return record
+
+
+def _stability(rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+    for partition, of, share in itertools.product(PARTITIONS, ("edges", "nodes"), (0.02, 0.1)):
+        total = 200 if of == "edges" else 20
+        size = round(share * total)
+        for method, compared, other in (
+            ("eap-ig-inputs", "resamples", None),
+            ("eap-ig-inputs", "halves", None),
+            ("eap-ig-inputs", "methods", "eap"),
+        ):
+            value = float(rng.uniform(0.6, 0.9))
+            yield {
+                "partition": partition, "method": method, "compared": compared, "other": other,
+                "of": of, "share": share, "selected": size, "total": total, "jaccard": value,
+                "lo": value - 0.1, "hi": value + 0.1, "chance": size / (2 * total - size),
+                "all_prompts": value if other else None, "draws": 100, "pairs": 100,
+                "distinct": 90,
+            }  # fmt: skip
 
 
 def _kind(name: str) -> str:
@@ -368,7 +409,9 @@ def _evaluate(
             row = base | _spread_of(value)
             if size in (20, 100):
                 row |= {"null_lo": 0.0, "null_hi": 0.3, "null_median": 0.1, "p": 1 / 21}
-                row |= {"draws": 20}
+                row |= {"draws": 20, "wins": 20, "p_fraction": 0.9**20, "null_pairs": 100}
+            if mode == "circuit":
+                row |= {"above": 90.0, "p_equivalent": 0.01, "p_different": 0.9}
             if size == 50 and partition == "kmeans":
                 row |= {key: None for key in ("f_ratio", "f_lo", "f_hi", "f_median")}
             yield row | {"mode": mode, "m_circuit": 12 * value - 4}
@@ -382,7 +425,9 @@ def _spread_of(value: float) -> dict[str, Any]:
     return {
         "f_ratio": value, "f_lo": value - 0.04, "f_hi": value + 0.03, "f_median": value,
         "f_q25": value - 0.1, "f_q75": value + 0.1, "null_lo": None, "null_hi": None,
-        "null_median": None, "p": None, "kl": 0.1, "accuracy": 0.9, "draws": 0,
+        "null_median": None, "p": None, "kl": 0.1, "accuracy": 0.9, "draws": 0, "wins": None,
+        "p_fraction": None, "above": None, "p_equivalent": None, "p_different": None,
+        "null_pairs": None,
     }  # fmt: skip
 
 
