@@ -228,6 +228,34 @@ rule tabulate_agreement:
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
+rule tabulate_specificity:
+    input:
+        cells=of_all_models("<results>/{model}/{dictionary}/specificity.parquet"),
+        matrices=of_all_models("<results>/{model}/{dictionary}/specificity.summary.parquet"),
+    output:
+        cells="<results>/tables/specificity.csv",
+        summary="<results>/tables/specificity_summary.csv",
+    log:
+        "<logs>/tabulate_specificity.log",
+    benchmark:
+        "<benchmarks>/tabulate_specificity.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=settings(),
+        code=code_of("tabulate_specificity"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/tabulate_specificity.py --cells {input.cells:q}"
+        " --matrices {input.matrices:q} --output {output.cells:q} --summary {output.summary:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
 rule tabulate_summary:
     input:
         "<results>/tables/models.csv",

@@ -111,6 +111,13 @@ def make_tables(root: Path) -> None:
         output=out / "agreement.csv",
         stability=out / "stability.csv",
     )
+    call(
+        "tabulate_specificity",
+        cells=found("*/*/specificity.parquet"),
+        matrices=found("*/*/specificity.summary.parquet"),
+        output=out / "specificity.csv",
+        summary=out / "specificity_summary.csv",
+    )
     names = ("models", "competence", "sites", "rois", "roi_scores", "sizes", "agreement")
     call(
         "tabulate_summary",
@@ -144,6 +151,14 @@ def make_figures(root: Path) -> None:
         **pair,
     )
     call("plot_ablation", sizes=tables / "sizes.csv", output=out / f"ablation.{stem}.csv", **pair)
+    for sets in ("circuit", "assigned"):
+        call(
+            "plot_specificity",
+            specificity=tables / "specificity.csv",
+            sets=sets,
+            output=out / f"specificity.{stem}.{sets}.csv",
+            **pair,
+        )
     for site in DRAWN_SITES:
         call(
             "plot_covariance",

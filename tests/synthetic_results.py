@@ -18,7 +18,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from connectome import arrays, moments, tables
+from connectome import arrays, moments, specificity, tables
 
 NASTY = [
     "</script><!--<script>",
@@ -74,6 +74,7 @@ def write(root: Path, seed: int = 1, models: tuple[str, ...] = ("demo", "other")
         labels = _write_partitions(root / model / DICTIONARY, groups, rng)
         for task in TASKS:
             _write_circuit(root / model / DICTIONARY, task, labels, rng)
+        _write_specificity(root / model / DICTIONARY, rng)
 
 
 def width(site: str) -> int:
@@ -429,6 +430,53 @@ def _spread_of(value: float) -> dict[str, Any]:
         "p_fraction": None, "above": None, "p_equivalent": None, "p_different": None,
         "null_pairs": None,
     }  # fmt: skip
+
+
+def _write_specificity(folder: Path, rng: np.random.Generator) -> None:
+    """Matrices of four tasks; to one of them no part is assigned, one task is left out."""
+    able = [task for task in TASKS if task != CANNOT]
+    run = {"pairs": 60, "draws": 20, "null_pairs": 10, "seed": 1}
+    left_out = {"task": CANNOT, "measured": CANNOT, "status": "refused", "reason": "chance"}
+    cells: list[dict[str, Any]] = [left_out]
+    summaries: list[dict[str, Any]] = []
+    kinds = itertools.product(
+        ("heads", "rois_attribution"), ("circuit", "assigned"), ("ablate", "keep")
+    )
+    for partition, sets, intervention in kinds:
+        about = {"partition": partition, "sets": sets, "intervention": intervention, **run}
+        kept = able if sets == "circuit" else able[1:]
+        on = 0.1 if intervention == "ablate" else 0.9
+        for task, measured in itertools.product(able, able):
+            if task not in kept:
+                refused = {"status": "refused", "reason": f"no part is assigned to {task}"}
+                cells += [about | {"task": task, "measured": task} | refused]
+                continue
+            value = float((on if task == measured else 1 - on) + rng.uniform(-0.05, 0.05))
+            cells.append(
+                about | {
+                    "task": task, "measured": measured, "status": "ok", "nodes": 2,
+                    "features": 20, "parts": "a0.h1 a1.h2", "distinct": 55, "f": value,
+                    "f_lo": value - 0.02, "f_hi": value + 0.02, "null_f": 0.5, "accuracy": value,
+                    "accuracy_lo": value - 0.1, "accuracy_hi": value + 0.1, "null_accuracy": 0.7,
+                }
+            )  # fmt: skip
+        summaries += [
+            about | {
+                "measure": measure, "tasks": len(kept), "status": "ok", "diagonal": on,
+                "beside": 1 - on, "worst": on, "worst_task": "ioi", "separation": 0.8,
+                "separation_lo": 0.7, "separation_hi": 0.9, "separation_first": 0.75,
+                "null_lo": -0.1, "null_median": 0.0, "null_hi": 0.2, "p": 1 / 21,
+                "p_labels": 0.002, "nodes": 2.0, "features": 20.0, "null_features": 21.5,
+                "unassigned": 3, "nodes_all": 15, "features_all": 168,
+            }
+            for measure in ("f", "accuracy")
+        ]  # fmt: skip
+    for name, columns, rows in (
+        ("specificity", specificity.CELLS, cells),
+        ("specificity.summary", specificity.SUMMARIES, summaries),
+    ):
+        filled = [dict.fromkeys(columns) | row for row in rows]
+        tables.write_table(folder / f"{name}.parquet", pa.Table.from_pylist(filled), STAMP)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,10 @@ from connectome.plots.literal import visible
 from report_chain import CFG, SUFFIXES
 from synthetic_results import CANNOT, NASTY
 
-KINDS = ["ablation", "circuit", "competence", "covariance", "faithfulness", "rois", "training"]
+KINDS = [
+    *("ablation", "circuit", "competence", "covariance", "faithfulness", "rois", "specificity"),
+    "training",
+]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -155,7 +158,7 @@ def test_figures_of_a_task_the_model_cannot_do_say_so():
     for kind in ("circuit", "faithfulness"):
         shown = " ".join(texts(csv_of(kind, CANNOT)))
         assert "cannot do this task" in shown
-    for kind in ("competence", "ablation"):
+    for kind in ("competence", "ablation", "specificity"):
         assert any("cannot do" in text for text in texts(csv_of(kind)))
 
 

@@ -6,6 +6,8 @@ from scipy.stats import binom, kstest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from connectome import significance
+from connectome.curves import SUMMARIES
+from connectome.faithfulness import MEASURES
 from connectome.statistics import (
     average_precision,
     bootstrap_weights,
@@ -13,6 +15,7 @@ from connectome.statistics import (
     permutation_p,
     rank_auroc,
 )
+from connectome.tabulate import agreement, faithfulness, verdicts
 
 
 def test_permutation_p_is_uniform_under_its_null():
@@ -116,3 +119,67 @@ def test_the_interval_of_a_ratio_of_means_covers_it():
         low, high = interval((weights @ kept) / (weights @ gap))
         hits += low <= 0.7 <= high
     assert 0.92 <= hits / 500 <= 0.98
+
+
+def evaluated(task, p, competent=True, mode="circuit", partition="heads", **others):
+    row = dict.fromkeys((*faithfulness.NAMES, *MEASURES))
+    return row | {
+        "model": "m", "dictionary": "d", "task": task, "competent": competent, "mode": mode,
+        "partition": partition, "method": "eap", "intervention": "edge", "k": 0.1, "p": p,
+        "p_fraction": p, "f_ratio": 0.5, "null_median": 0.1, "draws": 20, "null_pairs": 100,
+    } | others  # fmt: skip
+
+
+def corrected(rows):
+    names = ("model", "dictionary", "task")
+    able = {(row["model"], row["task"]): row["competent"] for row in rows}
+    return faithfulness.rows([({n: row[n] for n in names}, [row]) for row in rows], able)
+
+
+def test_sufficiency_and_necessity_are_families_of_their_own_without_tasks_nobody_can_do():
+    rows = [evaluated("a", 0.01), evaluated("b", 0.04), evaluated("c", 0.02, competent=False)]
+    rows.append(evaluated("a", 0.03, mode="complement"))
+    found = corrected(rows)
+    assert [row["p_adj"] for row in found] == [
+        pytest.approx(0.02), pytest.approx(0.04), None, pytest.approx(0.03),
+    ]  # fmt: skip
+
+
+def test_the_table_of_tests_says_when_no_p_can_become_significant():
+    """Twelve tests, eleven at the floor of 1/21: twelve would be needed."""
+    rows = [evaluated(f"t{i}", 1 / 21) for i in range(11)] + [evaluated("last", 0.5)]
+    family, single = verdicts.test_rows(corrected(rows))
+    assert (family["partition"], single["partition"]) == ("all", "heads")
+    assert (family["tests"], family["below"], family["below_adj"]) == (12, 11, 0)
+    assert (family["at_floor"], family["needed"]) == (11, 12)
+    assert family["p_adj_smallest"] == pytest.approx(12 / 11 / 21)
+    few = verdicts.test_rows(corrected([evaluated("a", 0.1, draws=9)]))[0]
+    assert few["needed"] > few["tests"]  # no circuit could pass with nine draws
+
+
+def test_medians_over_tasks_leave_out_those_the_model_cannot_do():
+    def curve(task, cpr, competent):
+        names = {"model": "m", "dictionary": "d", "task": task}
+        row = dict.fromkeys(SUMMARIES) | {"partition": "heads", "method": "eap", "cpr": cpr}
+        row |= {"points": 9, "k_min": 0.01, "k_max": 1.0, "pairs": 5, "cpr_empty": 0.125}
+        return (names, [row]), ((names["model"], task), competent)
+
+    curves, able = zip(
+        curve("a", 0.2, True), curve("b", 0.6, True), curve("c", 9.0, False), strict=True
+    )
+    *rows, over_all = verdicts.summary_rows(curves, dict(able))
+    assert len(rows) == 3 and over_all["task"] == "all"
+    assert [over_all[name] for name in ("cpr", "cpr_lo", "cpr_hi")] == [0.4, 0.2, 0.6]
+    assert over_all["cmd"] is None
+
+
+def test_exact_effects_above_a_hundredth_of_the_gap_are_to_be_found():
+    edges = [
+        {"partition": "heads", "method": method, "src": src, "dst": "logits", "score": score}
+        for method, scores in (("eap", (0.5, -3.0, 0.1)), ("exact", (0.0, -0.2, 0.05)))
+        for src, score in zip("abc", scores, strict=True)
+    ]
+    names = {"model": "m", "dictionary": "d", "task": "t"}
+    (row,) = agreement.rows([(names, edges)], {("m", "d", "t"): -10.0})
+    assert (row["gap"], row["positive"]) == (10.0, 1)  # effects above 0.1
+    assert (row["auroc"], row["average_precision"]) == (1.0, 1.0)

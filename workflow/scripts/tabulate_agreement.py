@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from connectome import command, tables
-from connectome.tabulate.agreement import COLUMNS, STABILITY_COLUMNS, gaps, rows, stability_rows
+from connectome.tabulate import agreement
 from connectome.tabulate.identity import fields
 
 _EDGES = ["partition", "method", "ablation", "src", "dst", "score"]
@@ -15,10 +15,11 @@ def main(args):
             names = fields(path, f"{{model}}/{{dictionary}}/circuits/{{task}}.{kind}.parquet")
             yield names, tables.read_table(path, columns).to_pylist()
 
-    gap_of = gaps(tables.read_csv(args.faithfulness))
-    tables.write_csv(args.output, rows(read(args.edges, "edges", _EDGES), gap_of), COLUMNS)
-    found = stability_rows(read(args.resampled, "stability"))
-    tables.write_csv(args.stability, found, STABILITY_COLUMNS)
+    measured = tables.read_csv(args.faithfulness)
+    found = agreement.rows(read(args.edges, "edges", _EDGES), agreement.gaps(measured))
+    tables.write_csv(args.output, found, agreement.COLUMNS)
+    found = agreement.stability_rows(read(args.resampled, "stability"), agreement.able(measured))
+    tables.write_csv(args.stability, found, agreement.STABILITY_COLUMNS)
 
 
 if __name__ == "__main__":

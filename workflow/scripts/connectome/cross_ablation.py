@@ -14,7 +14,7 @@ import pyarrow as pa
 from connectome import specificity
 from connectome.ablation import ablated_values
 from connectome.curves import shares
-from connectome.evaluation import Bench, bench
+from connectome.evaluation import Bench, bench, schema_of, table
 from connectome.parts import PartGraph
 from connectome.prompts import Prompts
 from connectome.specificity import SETS, Matrix
@@ -26,60 +26,8 @@ Row = dict[str, Any]
 SPLITS = ("heldout", "discovery")
 INTERVENTIONS = ("ablate", "keep")
 MEASURES = ("f", "accuracy")
-_SETS = {"partition": pa.string(), "sets": pa.string(), "intervention": pa.string()}
-_RUN = {
-    "pairs": pa.int32(),
-    "distinct": pa.int32(),
-    "draws": pa.int32(),
-    "null_pairs": pa.int32(),
-    "seed": pa.int32(),
-}
-_NUMBERS = (
-    "f",
-    "f_lo",
-    "f_hi",
-    "accuracy",
-    "accuracy_lo",
-    "accuracy_hi",
-    "null_f",
-    "null_accuracy",
-)
-CELLS = pa.schema(
-    {
-        **_SETS,
-        "task": pa.string(),  # whose parts
-        "measured": pa.string(),
-        "status": pa.string(),
-        "reason": pa.string(),
-        "nodes": pa.int32(),
-        "features": pa.int32(),
-        "parts": pa.string(),
-        **dict.fromkeys(_NUMBERS, pa.float64()),
-        **_RUN,
-    }
-)
-_SUMMARIES = (
-    *("diagonal", "beside", "worst", "separation", "separation_lo", "separation_hi"),
-    *("separation_first", "null_lo", "null_median", "null_hi", "p", "p_labels"),
-)
-SUMMARIES = pa.schema(
-    {
-        **_SETS,
-        "measure": pa.string(),
-        "tasks": pa.int32(),
-        "status": pa.string(),
-        "reason": pa.string(),
-        "worst_task": pa.string(),
-        **dict.fromkeys(_SUMMARIES, pa.float64()),
-        "unassigned": pa.int32(),
-        "nodes": pa.float64(),
-        "features": pa.float64(),
-        "null_features": pa.float64(),
-        "nodes_all": pa.int32(),
-        "features_all": pa.int32(),
-        **{name: kind for name, kind in _RUN.items() if name != "distinct"},
-    }
-)
+CELL_SCHEMA = schema_of(specificity.CELLS)
+SUMMARY_SCHEMA = schema_of(specificity.SUMMARIES)
 
 
 class Task(NamedTuple):
@@ -91,7 +39,7 @@ class Task(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Tables of cells (CELLS) and of what each matrix says (SUMMARIES)."""
+    """Tables of cells (CELL_SCHEMA) and of what each matrix says (SUMMARY_SCHEMA)."""
 
     cells: pa.Table
     summaries: pa.Table
@@ -102,8 +50,8 @@ def node_scores(
 ) -> dict[str, Array]:
     """Mean node scores (tasks, U) of each partition, from one table of node scores per task."""
     found: dict[str, list[list[float]]] = {name: [] for name in graphs}
-    for table in scored:
-        rows = [row for row in table.to_pylist() if row["method"] == method]
+    for of_task in scored:
+        rows = [row for row in of_task.to_pylist() if row["method"] == method]
         score = {(row["partition"], row["node"]): row["score"] for row in rows}
         for name, graph in graphs.items():
             found[name].append([score[name, node] for node in graph.names[:-1]])
@@ -144,7 +92,7 @@ def run(
                     summaries += [
                         about | row for row in _summaries(graph, sets, null, list(tasks), found)
                     ]
-    return Found(_table(cells, CELLS), _table(summaries, SUMMARIES))
+    return Found(table(cells, CELL_SCHEMA), table(summaries, SUMMARY_SCHEMA))
 
 
 def _bench(model: Transformer, task: Task, settings: Mapping[str, Any], seed: int) -> Bench:
@@ -283,13 +231,3 @@ def _summaries(
             inside = Matrix(*(part[..., has[:, None], has] for part in matrix))
             row |= specificity.summarise(inside, kept, found.about["intervention"], seed=1)
         yield row
-
-
-def _table(rows: list[Row], schema: pa.Schema) -> pa.Table:
-    listed = [{name: _defined(row.get(name)) for name in schema.names} for row in rows]
-    return pa.Table.from_pylist(listed, schema=schema)
-
-
-def _defined(value: Any) -> Any:
-    """None for a share of no gap at all."""
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -24,8 +24,14 @@ from connectome.transformer import Transformer, forward, logits_at_answer
 Array = np.ndarray
 Row = dict[str, Any]
 _ARROW = {str: pa.string(), int: pa.int32(), float: pa.float64()}
-SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in faithfulness.MEASURES.items()])
-SUMMARY_SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in curves.SUMMARIES.items()])
+
+
+def schema_of(columns: Mapping[str, type]) -> pa.Schema:
+    """Schema of columns of text, whole numbers and floats."""
+    return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
+
+
+SCHEMA, SUMMARY_SCHEMA = schema_of(faithfulness.MEASURES), schema_of(curves.SUMMARIES)
 
 
 @dataclass(frozen=True)

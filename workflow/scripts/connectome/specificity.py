@@ -16,6 +16,57 @@ from connectome.statistics import interval, permutation_p
 Array = np.ndarray
 TRIES = 50  # permutations of the parts among which the one nearest in features is taken
 RELABELLINGS = 999
+_SETS: dict[str, type] = {"partition": str, "sets": str, "intervention": str}
+_RUN: dict[str, type] = {"pairs": int, "draws": int, "null_pairs": int, "seed": int}
+# Columns of the table of cells and of the table of matrices.
+CELLS: dict[str, type] = {
+    **_SETS,
+    "task": str,  # whose parts
+    "measured": str,
+    "status": str,
+    "reason": str,
+    "nodes": int,
+    "features": int,
+    "parts": str,
+    "f": float,
+    "f_lo": float,
+    "f_hi": float,
+    "null_f": float,
+    "accuracy": float,
+    "accuracy_lo": float,
+    "accuracy_hi": float,
+    "null_accuracy": float,
+    "distinct": int,
+    **_RUN,
+}
+SUMMARIES: dict[str, type] = {
+    **_SETS,
+    "measure": str,
+    "tasks": int,
+    "status": str,
+    "reason": str,
+    "diagonal": float,
+    "beside": float,
+    "worst": float,
+    "worst_task": str,
+    "separation": float,
+    "separation_lo": float,
+    "separation_hi": float,
+    "separation_first": float,
+    "null_lo": float,
+    "null_median": float,
+    "null_hi": float,
+    "p": float,
+    "p_labels": float,
+    "nodes": float,
+    "features": float,
+    "null_features": float,
+    "unassigned": int,
+    "nodes_all": int,
+    "features_all": int,
+    **_RUN,
+}
+TESTS = ("p", "p_labels")  # corrected as families, in columns of that name + "_adj"
 
 
 def shares(scores: Array) -> Array:

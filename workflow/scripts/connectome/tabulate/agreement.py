@@ -3,14 +3,14 @@
 stability.csv: how much of a circuit comes back from other prompts or another method.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
 from connectome.statistics import average_precision, rank_auroc
-from connectome.tabulate.identity import Row, defined
+from connectome.tabulate.identity import Row, defined, median
 
 COLUMNS = (
     "model",
@@ -40,6 +40,15 @@ def gaps(faithfulness: Iterable[Mapping[str, str]]) -> dict[tuple[str, ...], flo
         (row["model"], row["dictionary"], row["task"]): float(row["m_model"])
         - float(row["m_empty"])
         for row in faithfulness
+    }
+
+
+def able(faithfulness: Iterable[Mapping[str, str]]) -> set[tuple[str, ...]]:
+    """(model, dictionary, task) of the tasks that the model can do, from the same rows."""
+    return {
+        (row["model"], row["dictionary"], row["task"])
+        for row in faithfulness
+        if row["competent"] == "true"
     }
 
 
@@ -113,10 +122,36 @@ STABILITY_COLUMNS = (
 )
 
 
-def stability_rows(resampled: Circuits) -> list[Row]:
-    """All comparisons of resampled circuits with model, dictionary and task."""
-    return [
+_COMPARISON = (
+    *("model", "dictionary", "partition", "method", "compared", "other", "of", "share"),
+    *("draws",),
+)
+
+
+def stability_rows(resampled: Circuits, done: Container[tuple[str, ...]]) -> list[Row]:
+    """All comparisons of resampled circuits with model, dictionary and task.
+
+    Rows of the task "all" hold medians over the tasks that the model can do (`done`, by model,
+    dictionary and task); there the smallest and the largest index stand in place of the quantiles.
+    """
+    result = [
         dict(names) | {name: defined(row[name]) for name in STABILITY_COLUMNS[3:]}
         for names, found in resampled
         for row in found
     ]
+    comparisons: dict[tuple[Any, ...], list[Row]] = {}
+    for row in result:
+        if (row["model"], row["dictionary"], row["task"]) in done:
+            comparisons.setdefault(tuple(row[name] for name in _COMPARISON), []).append(row)
+    for key, rows_of in comparisons.items():
+        indices = [row["jaccard"] for row in rows_of]
+        medians = {
+            name: median(row[name] for row in rows_of if row[name] is not None)
+            for name in ("jaccard", "chance", "all_prompts")
+        }
+        result.append(
+            dict.fromkeys(STABILITY_COLUMNS)
+            | dict(zip(_COMPARISON, key, strict=True))
+            | {"task": "all", **medians, "lo": min(indices), "hi": max(indices)}
+        )
+    return result

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from connectome.curves import SUMMARIES
+from connectome.curves import AREAS, SHARES, SUMMARIES
 from connectome.significance import needed_at_floor
 from connectome.tabulate.faithfulness import NAMES
 from connectome.tabulate.identity import Row, defined, median
@@ -33,6 +33,7 @@ TEST_COLUMNS = (
     "level",
 )
 SUMMARY_COLUMNS = (*NAMES, *SUMMARIES)
+_CURVE = ("model", "dictionary", "partition", "method", "ablation", "intervention", "ranking")
 _TESTS = {"circuit": "sufficient", "complement": "necessary"}
 
 
@@ -40,14 +41,42 @@ def summary_rows(
     summaries: Iterable[tuple[Mapping[str, str], Iterable[Mapping[str, Any]]]],
     competent: Mapping[tuple[str, str], bool],
 ) -> list[Row]:
-    """Summaries of all curves with model, dictionary, task, and whether the model can do it."""
-    return [
+    """Summaries of all curves with model, dictionary, task, and whether the model can do it.
+
+    Rows of the task "all" hold the median of each area over the tasks that the model can do; there
+    the smallest and the largest stand in place of the interval.
+    """
+    result = [
         dict(names)
         | {"competent": competent[names["model"], names["task"]]}
         | {name: defined(row.get(name)) for name in SUMMARIES}
         for names, found in summaries
         for row in found
     ]
+    curves: dict[tuple[Any, ...], list[Row]] = {}
+    for row in result:
+        if row["competent"]:
+            curves.setdefault(tuple(row[name] for name in _CURVE), []).append(row)
+    return result + [
+        dict.fromkeys(SUMMARY_COLUMNS)
+        | dict(zip(_CURVE, key, strict=True))
+        | {"task": ALL, "competent": True}
+        | {name: min(row[name] for row in rows) for name in ("points", "k_min", "k_max", "pairs")}
+        | {"cpr_empty": median(row["cpr_empty"] for row in rows)}
+        | _spread_of_areas(rows)
+        for key, rows in curves.items()
+    ]
+
+
+def _spread_of_areas(rows: list[Row]) -> Row:
+    result: Row = {}
+    for name in (*AREAS, *SHARES):
+        known = [row[name] for row in rows if row[name] is not None]
+        result[name] = median(known)
+        if name in AREAS:
+            ends = min(known, default=None), max(known, default=None)
+            result |= dict(zip((f"{name}_lo", f"{name}_hi"), ends, strict=True))
+    return result
 
 
 def test_rows(faithfulness: Iterable[Row]) -> list[Row]:
