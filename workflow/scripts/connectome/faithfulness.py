@@ -15,6 +15,7 @@ from connectome.statistics import interval, permutation_p
 
 Array = np.ndarray
 TINY_SHARE = 0.05  # of the median |m(N) - m({})|: below it a prompt has no ratio of its own
+DIGITS = 6  # of a ratio: two circuits nearer than that tie, and rounding decides no rank
 TIE_SHARE = 1e-4  # of the same median: two metrics nearer than that differ by rounding
 # Tests of MEASURES whose p values are corrected as families, in columns of that name + "_adj".
 TESTS = ("p", "p_fraction", "p_equivalent", "p_different")
@@ -143,7 +144,7 @@ def against_random(
     names = ("null_lo", "null_median", "null_hi", "p", "wins", "p_fraction")
     if observed is None or not null:
         return dict.fromkeys(names)
-    values = np.array(null, dtype=np.float64)
+    observed, values = round(observed, DIGITS), np.round(np.array(null, np.float64), DIGITS)
     low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
     sign = -1 if complement else 1
     wins = int(np.sum(sign * observed > sign * values))
