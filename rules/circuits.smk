@@ -8,7 +8,7 @@ rule circuits:
             model=MODELS,
             dictionary=DICTIONARIES,
             task=TASKS,
-            table=["nodes", "edges"],
+            table=["nodes", "edges", "stability"],
         ),
 
 
@@ -20,6 +20,7 @@ rule attribute_circuit:
     output:
         nodes="<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet",
         edges="<results>/{model}/{dictionary}/circuits/{task}.edges.parquet",
+        stability="<results>/{model}/{dictionary}/circuits/{task}.stability.parquet",
     log:
         "<logs>/attribute_circuit/{model}.{dictionary}.{task}.log",
     benchmark:
@@ -39,5 +40,5 @@ rule attribute_circuit:
     shell:
         "{resources.python:q} {resources.scripts:q}/attribute_circuit.py --model {input.model:q}"
         " --prompts {input.prompts:q} --partitions {input.partitions:q}"
-        " --nodes {output.nodes:q} --edges {output.edges:q}"
+        " --nodes {output.nodes:q} --edges {output.edges:q} --stability {output.stability:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -167,6 +167,32 @@ def each_fitted_site(pattern):
     return files
 
 
+def each_task(pattern):
+    """Input function: the files of `pattern` for all tasks of a model, in order."""
+
+    def files(wildcards):
+        return expand(
+            pattern,
+            model=wildcards.model,
+            dictionary=wildcards.dictionary,
+            task=PLAN["models"][wildcards.model]["tasks"],
+        )
+
+    return files
+
+
+def specificity_slice(wildcards):
+    """`cfg` of ablate_across_tasks: its section, the seed and the metric of each task."""
+    tasks = PLAN["models"][wildcards.model]["tasks"]
+    return canonical(
+        {
+            "metrics": {task: configuration.metric_of(config, task) for task in tasks},
+            "specificity": config["specificity"],
+            "seed": config["seed"],
+        }
+    )
+
+
 PLAN = {
     "models": {
         model: {"trained": model in TRAINED, "tasks": TASKS, "sites": fitted_sites(model)}

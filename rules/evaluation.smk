@@ -1,4 +1,5 @@
-# Requires: circuits, prompts, partitions. Makes: faithfulness of circuits of every size on held-out prompts.
+# Requires: circuits, prompts, partitions. Makes: faithfulness of circuits of every size, and what the parts of one task mean to
+# the others; all on held-out prompts.
 
 
 rule evaluate_circuit:
@@ -9,7 +10,8 @@ rule evaluate_circuit:
         nodes="<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet",
         edges="<results>/{model}/{dictionary}/circuits/{task}.edges.parquet",
     output:
-        "<results>/{model}/{dictionary}/evaluation/{task}.parquet",
+        curves="<results>/{model}/{dictionary}/evaluation/{task}.parquet",
+        summaries="<results>/{model}/{dictionary}/evaluation/{task}.summaries.parquet",
     log:
         "<logs>/evaluate_circuit/{model}.{dictionary}.{task}.log",
     benchmark:
@@ -29,5 +31,39 @@ rule evaluate_circuit:
     shell:
         "{resources.python:q} {resources.scripts:q}/evaluate_circuit.py --model {input.model:q}"
         " --prompts {input.prompts:q} --partitions {input.partitions:q}"
-        " --nodes {input.nodes:q} --edges {input.edges:q} --output {output:q}"
+        " --nodes {input.nodes:q} --edges {input.edges:q} --output {output.curves:q}"
+        " --summaries {output.summaries:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule ablate_across_tasks:
+    input:
+        model="<results>/{model}/model.json",
+        partitions="<results>/{model}/{dictionary}/partitions.parquet",
+        prompts=each_task("<results>/{model}/tasks/{task}.parquet"),
+        competence=each_task("<results>/{model}/tasks/{task}.competence.json"),
+        nodes=each_task("<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet"),
+    output:
+        cells="<results>/{model}/{dictionary}/specificity.parquet",
+        summary="<results>/{model}/{dictionary}/specificity.summary.parquet",
+    log:
+        "<logs>/ablate_across_tasks/{model}.{dictionary}.log",
+    benchmark:
+        "<benchmarks>/ablate_across_tasks/{model}.{dictionary}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=240,
+        gpu=0,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=specificity_slice,
+        code=code_of("ablate_across_tasks"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/ablate_across_tasks.py --model {input.model:q}"
+        " --partitions {input.partitions:q} --prompts {input.prompts:q} --competence {input.competence:q}"
+        " --nodes {input.nodes:q} --output {output.cells:q} --summary {output.summary:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

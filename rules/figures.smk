@@ -235,3 +235,33 @@ rule plot_ablation:
         "{resources.python:q} {resources.scripts:q}/plot_ablation.py --sizes {input:q}"
         " --model {wildcards.model} --dictionary {wildcards.dictionary} --output {output.csv:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule plot_specificity:
+    input:
+        "<results>/tables/specificity.csv",
+    output:
+        csv="<results>/figures/specificity.{model}.{dictionary}.{sets}.csv",
+        drawn=multiext("<results>/figures/specificity.{model}.{dictionary}.{sets}", *FIGURE),
+    log:
+        "<logs>/plot_specificity/{model}.{dictionary}.{sets}.log",
+    benchmark:
+        "<benchmarks>/plot_specificity/{model}.{dictionary}.{sets}.tsv"
+    wildcard_constraints:
+        sets="circuit|assigned",
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=settings("dpi"),
+        code=code_of("plot_specificity"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/plot_specificity.py --specificity {input:q}"
+        " --model {wildcards.model} --dictionary {wildcards.dictionary} --sets {wildcards.sets}"
+        " --output {output.csv:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -173,10 +173,13 @@ rule tabulate_rois:
 rule tabulate_faithfulness:
     input:
         evaluations=of_all_models("<results>/{model}/{dictionary}/evaluation/{task}.parquet"),
+        curves=of_all_models("<results>/{model}/{dictionary}/evaluation/{task}.summaries.parquet"),
         competence=of_all_models("<results>/{model}/tasks/{task}.competence.json"),
     output:
         faithfulness="<results>/tables/faithfulness.csv",
         sizes="<results>/tables/sizes.csv",
+        tests="<results>/tables/tests.csv",
+        summaries="<results>/tables/summaries.csv",
     log:
         "<logs>/tabulate_faithfulness.log",
     benchmark:
@@ -194,8 +197,9 @@ rule tabulate_faithfulness:
         code=code_of("tabulate_faithfulness"),
     shell:
         "{resources.python:q} {resources.scripts:q}/tabulate_faithfulness.py --evaluations {input.evaluations:q}"
-        " --competence {input.competence:q}"
+        " --curves {input.curves:q} --competence {input.competence:q}"
         " --output {output.faithfulness:q} --sizes {output.sizes:q}"
+        " --tests {output.tests:q} --summaries {output.summaries:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
@@ -229,8 +233,11 @@ rule tabulate_circuits:
 rule tabulate_agreement:
     input:
         edges=of_all_models("<results>/{model}/{dictionary}/circuits/{task}.edges.parquet"),
+        stability=of_all_models("<results>/{model}/{dictionary}/circuits/{task}.stability.parquet"),
+        faithfulness="<results>/tables/faithfulness.csv",
     output:
-        "<results>/tables/agreement.csv",
+        agreement="<results>/tables/agreement.csv",
+        stability="<results>/tables/stability.csv",
     log:
         "<logs>/tabulate_agreement.log",
     benchmark:
@@ -247,7 +254,37 @@ rule tabulate_agreement:
         cfg=settings(),
         code=code_of("tabulate_agreement"),
     shell:
-        "{resources.python:q} {resources.scripts:q}/tabulate_agreement.py --edges {input.edges:q} --output {output:q}"
+        "{resources.python:q} {resources.scripts:q}/tabulate_agreement.py --edges {input.edges:q}"
+        " --resampled {input.stability:q} --faithfulness {input.faithfulness:q}"
+        " --output {output.agreement:q} --stability {output.stability:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule tabulate_specificity:
+    input:
+        cells=of_all_models("<results>/{model}/{dictionary}/specificity.parquet"),
+        matrices=of_all_models("<results>/{model}/{dictionary}/specificity.summary.parquet"),
+    output:
+        cells="<results>/tables/specificity.csv",
+        summary="<results>/tables/specificity_summary.csv",
+    log:
+        "<logs>/tabulate_specificity.log",
+    benchmark:
+        "<benchmarks>/tabulate_specificity.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=settings(),
+        code=code_of("tabulate_specificity"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/tabulate_specificity.py --cells {input.cells:q}"
+        " --matrices {input.matrices:q} --output {output.cells:q} --summary {output.summary:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 

@@ -67,6 +67,7 @@ def make_tables(root: Path) -> None:
     out = root / "tables"
     competence = found("*/tasks/*.competence.json")
     edges = found("*/*/circuits/*.edges.parquet")
+    curves = found("*/*/evaluation/*.summaries.parquet")
     call("tabulate_models", models=found("*/model.json"), output=out / "models.csv")
     call("tabulate_training", curves=found("*/training.parquet"), output=out / "training.csv")
     call(
@@ -103,13 +104,30 @@ def make_tables(root: Path) -> None:
     )
     call(
         "tabulate_faithfulness",
-        evaluations=found("*/*/evaluation/*.parquet"),
+        evaluations=[path for path in found("*/*/evaluation/*.parquet") if path not in curves],
+        curves=curves,
         competence=competence,
         output=out / "faithfulness.csv",
         sizes=out / "sizes.csv",
+        tests=out / "tests.csv",
+        summaries=out / "summaries.csv",
     )
     call("tabulate_circuits", edges=edges, sizes=out / "sizes.csv", output=out / "circuits.csv")
-    call("tabulate_agreement", edges=edges, output=out / "agreement.csv")
+    call(
+        "tabulate_agreement",
+        edges=edges,
+        resampled=found("*/*/circuits/*.stability.parquet"),
+        faithfulness=out / "faithfulness.csv",
+        output=out / "agreement.csv",
+        stability=out / "stability.csv",
+    )
+    call(
+        "tabulate_specificity",
+        cells=found("*/*/specificity.parquet"),
+        matrices=found("*/*/specificity.summary.parquet"),
+        output=out / "specificity.csv",
+        summary=out / "specificity_summary.csv",
+    )
     names = ("models", "competence", "sites", "rois", "roi_scores", "sizes", "agreement")
     call(
         "tabulate_summary",
@@ -149,6 +167,14 @@ def make_figures(root: Path) -> None:
         **pair,
     )
     call("plot_ablation", sizes=tables / "sizes.csv", output=out / f"ablation.{stem}.csv", **pair)
+    for sets in ("circuit", "assigned"):
+        call(
+            "plot_specificity",
+            specificity=tables / "specificity.csv",
+            sets=sets,
+            output=out / f"specificity.{stem}.{sets}.csv",
+            **pair,
+        )
     for site in DRAWN_SITES:
         call(
             "plot_covariance",

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from connectome import arrays, moments, tables
+from connectome import arrays, moments, specificity, tables
 from connectome.labelling import size_statistics
 
 NASTY = [
@@ -76,6 +76,7 @@ def write(root: Path, seed: int = 1, models: tuple[str, ...] = ("demo", "other")
         labels = _write_partitions(root / model / DICTIONARY, groups, rng)
         for task in TASKS:
             _write_circuit(root / model / DICTIONARY, task, labels, rng)
+        _write_specificity(root / model / DICTIONARY, rng)
 
 
 def width(site: str) -> int:
@@ -382,6 +383,47 @@ def _write_circuit(
         tables.write_table(path, pa.Table.from_pylist(rows), STAMP)
     path = folder / "evaluation" / f"{task}.parquet"
     tables.write_table(path, pa.Table.from_pylist(evaluation), STAMP)
+    curves = dict.fromkeys(
+        (row["partition"], row["method"], row["intervention"])
+        for row in evaluation
+        if row["mode"] == "circuit"
+    )
+    summaries = [_summary_of(key, rng) for key in curves]
+    path = folder / "evaluation" / f"{task}.summaries.parquet"
+    tables.write_table(path, pa.Table.from_pylist(summaries), STAMP)
+    path = folder / "circuits" / f"{task}.stability.parquet"
+    tables.write_table(path, pa.Table.from_pylist(list(_stability(rng))), STAMP)
+
+
+def _summary_of(key: tuple[str, ...], rng: np.random.Generator) -> dict[str, Any]:
+    value = float(rng.uniform(0.5, 0.9))
+    record = dict(zip(("partition", "method", "intervention"), key, strict=True)) | {
+        "ablation": "counterfactual", "ranking": "absolute", "points": 8, "k_min": 0.01,
+        "k_max": 1.0, "cpr_empty": 0.125, "f_at_1": 0.1, "f_at_2": None, "f_at_5": 0.4,
+        "pairs": 200, "distinct": 180, "seed": 1,
+    }  # fmt: skip
+    for name in ("cpr", "cmd", "log_area", "leak"):
+        record |= {name: value, f"{name}_lo": value - 0.02, f"{name}_hi": value + 0.02}
+    return record
+
+
+def _stability(rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+    for partition, of, share in itertools.product(PARTITIONS, ("edges", "nodes"), (0.02, 0.1)):
+        total = 200 if of == "edges" else 20
+        size = round(share * total)
+        for method, compared, other in (
+            ("eap-ig-inputs", "resamples", None),
+            ("eap-ig-inputs", "halves", None),
+            ("eap-ig-inputs", "methods", "eap"),
+        ):
+            value = float(rng.uniform(0.6, 0.9))
+            yield {
+                "partition": partition, "method": method, "compared": compared, "other": other,
+                "of": of, "share": share, "selected": size, "total": total, "jaccard": value,
+                "lo": value - 0.1, "hi": value + 0.1, "chance": size / (2 * total - size),
+                "all_prompts": value if other else None, "draws": 100, "pairs": 100,
+                "distinct": 90,
+            }  # fmt: skip
 
 
 def _kind(name: str) -> str:
@@ -431,7 +473,9 @@ def _evaluate(
             row = base | _spread_of(value)
             if size in (20, 100):
                 row |= {"null_lo": 0.0, "null_hi": 0.3, "null_median": 0.1, "p": 1 / 21}
-                row |= {"draws": 20}
+                row |= {"draws": 20, "wins": 20, "p_fraction": 0.9**20, "null_pairs": 100}
+            if mode == "circuit":
+                row |= {"above": 90.0, "p_equivalent": 0.01, "p_different": 0.9}
             if size == 50 and partition == "kmeans":
                 row |= {key: None for key in ("f_ratio", "f_lo", "f_hi", "f_median")}
             yield row | {"mode": mode, "m_circuit": 12 * value - 4}
@@ -445,8 +489,57 @@ def _spread_of(value: float) -> dict[str, Any]:
     return {
         "f_ratio": value, "f_lo": value - 0.04, "f_hi": value + 0.03, "f_median": value,
         "f_q25": value - 0.1, "f_q75": value + 0.1, "null_lo": None, "null_hi": None,
-        "null_median": None, "p": None, "kl": 0.1, "accuracy": 0.9, "draws": 0,
+        "null_median": None, "p": None, "kl": 0.1, "accuracy": 0.9, "draws": 0, "wins": None,
+        "p_fraction": None, "above": None, "p_equivalent": None, "p_different": None,
+        "null_pairs": None,
     }  # fmt: skip
+
+
+def _write_specificity(folder: Path, rng: np.random.Generator) -> None:
+    """Matrices of four tasks; to one of them no part is assigned, one task is left out."""
+    able = [task for task in TASKS if task != CANNOT]
+    run = {"pairs": 60, "draws": 20, "null_pairs": 10, "seed": 1}
+    left_out = {"task": CANNOT, "measured": CANNOT, "status": "refused", "reason": "chance"}
+    cells: list[dict[str, Any]] = [left_out]
+    summaries: list[dict[str, Any]] = []
+    kinds = itertools.product(
+        ("heads", "rois_attribution"), ("circuit", "assigned"), ("ablate", "keep")
+    )
+    for partition, sets, intervention in kinds:
+        about = {"partition": partition, "sets": sets, "intervention": intervention, **run}
+        kept = able if sets == "circuit" else able[1:]
+        on = 0.1 if intervention == "ablate" else 0.9
+        for task, measured in itertools.product(able, able):
+            if task not in kept:
+                refused = {"status": "refused", "reason": f"no part is assigned to {task}"}
+                cells += [about | {"task": task, "measured": task} | refused]
+                continue
+            value = float((on if task == measured else 1 - on) + rng.uniform(-0.05, 0.05))
+            cells.append(
+                about | {
+                    "task": task, "measured": measured, "status": "ok", "nodes": 2,
+                    "features": 20, "parts": "a0.h1 a1.h2", "distinct": 55, "f": value,
+                    "f_lo": value - 0.02, "f_hi": value + 0.02, "null_f": 0.5, "accuracy": value,
+                    "accuracy_lo": value - 0.1, "accuracy_hi": value + 0.1, "null_accuracy": 0.7,
+                }
+            )  # fmt: skip
+        summaries += [
+            about | {
+                "measure": measure, "tasks": len(kept), "status": "ok", "diagonal": on,
+                "beside": 1 - on, "worst": on, "worst_task": "ioi", "separation": 0.8,
+                "separation_lo": 0.7, "separation_hi": 0.9, "separation_first": 0.75,
+                "null_lo": -0.1, "null_median": 0.0, "null_hi": 0.2, "p": 1 / 21,
+                "p_labels": 0.002, "nodes": 2.0, "features": 20.0, "null_features": 21.5,
+                "unassigned": 3, "nodes_all": 15, "features_all": 168,
+            }
+            for measure in ("f", "accuracy")
+        ]  # fmt: skip
+    for name, columns, rows in (
+        ("specificity", specificity.CELLS, cells),
+        ("specificity.summary", specificity.SUMMARIES, summaries),
+    ):
+        filled = [dict.fromkeys(columns) | row for row in rows]
+        tables.write_table(folder / f"{name}.parquet", pa.Table.from_pylist(filled), STAMP)
 
 
 if __name__ == "__main__":

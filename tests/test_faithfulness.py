@@ -19,6 +19,7 @@ SETTINGS = {
     "random_draws": 6,
     "random_sizes": [0.2],
     "random_pairs": 5,
+    "complement_pairs": 4,
 }
 
 
@@ -89,9 +90,14 @@ def bench_and_graphs():
     return bench, graphs, nodes, edges, found
 
 
-def test_every_partition_and_method_ends_at_the_intact_model(bench_and_graphs):
+def all_rows(bench_and_graphs):
     bench, graphs, nodes, edges, _ = bench_and_graphs
-    rows = list(evaluation.all_rows(bench, graphs, nodes, edges, SETTINGS, seed=1))
+    found = evaluation.all_curves(bench, graphs, nodes, edges, SETTINGS, seed=1)
+    return [row for curve in found for row in curve.rows]
+
+
+def test_every_partition_and_method_ends_at_the_intact_model(bench_and_graphs):
+    rows = all_rows(bench_and_graphs)
     ends = [row for row in rows if row["k"] == 1.0]
     assert {(row["partition"], row["method"], row["intervention"]) for row in ends} == {
         ("heads", "eap", "edge"),
@@ -124,8 +130,7 @@ def test_random_circuits_have_the_requested_size(bench_and_graphs):
 
 
 def test_rows_beside_random_circuits_name_their_null(bench_and_graphs):
-    bench, graphs, nodes, edges, _ = bench_and_graphs
-    rows = list(evaluation.all_rows(bench, graphs, nodes, edges, SETTINGS, seed=1))
+    rows = all_rows(bench_and_graphs)
     tested = [row for row in rows if row.get("p") is not None]
     assert {row["k"] for row in tested} == {5 / 26}
     assert all(1 / 7 <= row["p"] <= 1 and row["draws"] == 6 for row in tested)
@@ -148,6 +153,7 @@ def test_a_table_gives_back_the_scores_it_was_made_of(bench_and_graphs):
 
 
 def test_a_table_of_rows_keeps_its_schema():
-    table = evaluation.table([{"partition": "heads", "f_ratio": None}], seed=3)
+    rows = [{"partition": "heads", "f_ratio": None}]
+    table = evaluation.table(rows, evaluation.SCHEMA, seed=3)
     assert table.schema == evaluation.SCHEMA
     assert table.to_pylist()[0]["seed"] == 3

@@ -18,9 +18,9 @@ from report_chain import CFG, SUFFIXES
 from synthetic_results import CANNOT, NASTY
 
 KINDS = [
-    "ablation", "circuit", "competence", "covariance", "faithfulness", "partitions", "rois",
-    "training",
-]  # fmt: skip
+    *("ablation", "circuit", "competence", "covariance", "faithfulness", "partitions", "rois"),
+    *("specificity", "training"),
+]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -158,7 +158,7 @@ def test_figures_of_a_task_the_model_cannot_do_say_so():
     for kind in ("circuit", "faithfulness"):
         shown = " ".join(texts(csv_of(kind, CANNOT)))
         assert "cannot do this task" in shown
-    for kind in ("competence", "ablation"):
+    for kind in ("competence", "ablation", "specificity"):
         assert any("cannot do" in text for text in texts(csv_of(kind)))
 
 

@@ -8,6 +8,7 @@ from connectome import (
     models,
     part_graphs,
     prompts,
+    stability,
     tables,
     transformer,
 )
@@ -45,6 +46,8 @@ def main(args):
     edges = part_graphs.edge_table(found, graphs, settings["ablation"])
     tables.write_table(args.nodes, nodes, args.stamp, meta)
     tables.write_table(args.edges, edges, args.stamp, meta)
+    resampled = stability.table(found, graphs, pairs.groups, settings, args.cfg["seed"])
+    tables.write_table(args.stability, resampled, args.stamp, meta)
 
 
 if __name__ == "__main__":
@@ -54,4 +57,5 @@ if __name__ == "__main__":
     parser.add_argument("--partitions", type=Path, required=True)
     parser.add_argument("--nodes", type=Path, required=True)
     parser.add_argument("--edges", type=Path, required=True)
+    parser.add_argument("--stability", type=Path, required=True)
     command.run(main, parser)

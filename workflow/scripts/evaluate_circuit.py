@@ -36,7 +36,7 @@ def main(args):
         model.size.head_width,
         seed,
     )
-    rows = evaluation.all_rows(
+    curves = evaluation.all_curves(
         bench,
         graphs,
         tables.read_table(args.nodes),
@@ -44,12 +44,12 @@ def main(args):
         settings,
         seed,
     )
-    tables.write_table(
-        args.output,
-        evaluation.table(rows, ablation=kind, ranking=settings["ranking"], seed=seed),
-        args.stamp,
-        {"metric": metric, "split": "heldout", "graph": "additive", "dtype": "float32"},
+    rows, summaries = evaluation.tables(
+        curves, ablation=kind, ranking=settings["ranking"], seed=seed, **evaluation.counts(bench)
     )
+    meta = {"metric": metric, "split": "heldout", "graph": "additive", "dtype": "float32"}
+    tables.write_table(args.output, rows, args.stamp, meta)
+    tables.write_table(args.summaries, summaries, args.stamp, meta)
 
 
 if __name__ == "__main__":
@@ -60,4 +60,5 @@ if __name__ == "__main__":
     parser.add_argument("--nodes", type=Path, required=True)
     parser.add_argument("--edges", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--summaries", type=Path, required=True)
     command.run(main, parser)

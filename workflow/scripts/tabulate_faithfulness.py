@@ -1,9 +1,9 @@
-"""Tables of the ablation runs: faithfulness.csv, and the smallest faithful circuits, sizes.csv."""
+"""Tables of the ablation runs: each run, smallest faithful circuits, tests, areas of curves."""
 
 from pathlib import Path
 
 from connectome import arrays, command, tables
-from connectome.tabulate.faithfulness import COLUMNS, SIZE_COLUMNS, rows, size_rows
+from connectome.tabulate import faithfulness, verdicts
 from connectome.tabulate.identity import fields
 
 
@@ -13,22 +13,28 @@ def main(args):
         names = fields(path, "{model}/tasks/{task}.competence.json")
         record = arrays.read_json(path)
         competent[names["model"], names["task"]] = record["competent"]
-    evaluations = [
-        (
-            fields(path, "{model}/{dictionary}/evaluation/{task}.parquet"),
-            tables.read_table(path).to_pylist(),
-        )
-        for path in args.evaluations
-    ]
-    found = rows(evaluations, competent)
-    tables.write_csv(args.output, found, COLUMNS)
-    tables.write_csv(args.sizes, size_rows(found, args.cfg["faithfulness"]), SIZE_COLUMNS)
+
+    def read(paths, template):
+        return [(fields(path, template), tables.read_table(path).to_pylist()) for path in paths]
+
+    evaluations = read(args.evaluations, "{model}/{dictionary}/evaluation/{task}.parquet")
+    found = faithfulness.rows(evaluations, competent)
+    tables.write_csv(args.output, found, faithfulness.COLUMNS)
+    sizes = faithfulness.size_rows(found, args.cfg["faithfulness"])
+    tables.write_csv(args.sizes, sizes, faithfulness.SIZE_COLUMNS)
+    tables.write_csv(args.tests, verdicts.test_rows(found), verdicts.TEST_COLUMNS)
+    curves = read(args.curves, "{model}/{dictionary}/evaluation/{task}.summaries.parquet")
+    summaries = verdicts.summary_rows(curves, competent)
+    tables.write_csv(args.summaries, summaries, verdicts.SUMMARY_COLUMNS)
 
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--evaluations", type=Path, nargs="+", required=True, metavar="PARQUET")
+    parser.add_argument("--curves", type=Path, nargs="+", required=True, metavar="PARQUET")
     parser.add_argument("--competence", type=Path, nargs="+", required=True, metavar="RECORD")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--sizes", type=Path, required=True)
+    parser.add_argument("--tests", type=Path, required=True)
+    parser.add_argument("--summaries", type=Path, required=True)
     command.run(main, parser)

@@ -247,6 +247,8 @@ def _partition_faults(config: Config) -> Iterator[str]:
         ("circuits.methods", circuits["methods"], METHODS),
         ("evaluation.partitions", evaluation["partitions"], circuits["partitions"]),
         ("evaluation.methods", evaluation["methods"], circuits["methods"]),
+        ("specificity.partitions", config["specificity"]["partitions"], circuits["partitions"]),
+        ("specificity.method", [config["specificity"]["method"]], circuits["methods"]),
         ("report.circuits", config["report"]["circuits"], evaluation["partitions"]),
         ("report.method", [config["report"]["method"]], evaluation["methods"]),
     ):

@@ -2,19 +2,19 @@
 
 Circuits are selected by scores from discovery prompts; every number here comes from held-out
 ones. Rows state the requested, the selected and the pruned size, the complement beside the
-circuit, and random circuits of equal size.
+circuit, and random circuits of equal size; each curve has a summary.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from connectome import faithfulness, metrics, part_graphs, parts
+from connectome import curves, faithfulness, metrics, part_graphs, parts
 from connectome.ablation import Ablated, run_edges, run_nodes
 from connectome.faithfulness import Reference
 from connectome.parts import PartGraph
@@ -22,8 +22,16 @@ from connectome.prompts import Prompts
 from connectome.transformer import Transformer, forward, logits_at_answer
 
 Array = np.ndarray
+Row = dict[str, Any]
 _ARROW = {str: pa.string(), int: pa.int32(), float: pa.float64()}
-SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in faithfulness.MEASURES.items()])
+
+
+def schema_of(columns: Mapping[str, type]) -> pa.Schema:
+    """Schema of columns of text, whole numbers and floats."""
+    return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
+
+
+SCHEMA, SUMMARY_SCHEMA = schema_of(faithfulness.MEASURES), schema_of(curves.SUMMARIES)
 
 
 @dataclass(frozen=True)
@@ -100,115 +108,170 @@ def requested_sizes(shares: Sequence[float], total: int) -> list[int]:
     return sorted({max(1, round(share * total)) for share in shares})
 
 
+class Curve(NamedTuple):
+    """Circuits of every size of one partition and method under one intervention."""
+
+    rows: list[Row]  # circuits, then complements
+    summary: Row
+
+
+class Null(NamedTuple):
+    """Metric of random circuits of one size and of their complements, each (draws, prompts).
+
+    They ran on the first prompts of the bench, complements on fewer of them.
+    """
+
+    circuit: Array
+    complement: Array
+
+
 def edge_curve(
     on: Bench,
     graph: PartGraph,
     scores: Array,
     settings: Mapping[str, Any],
-    random: Mapping[int, Array],
-) -> Iterator[dict[str, Any]]:
-    """Rows of one partition and method under edge ablation: circuits, then complements.
+    random: Mapping[int, Null],
+) -> Curve:
+    """One partition and method under edge ablation.
 
-    scores: mean edge scores (readers, writers). random: {requested size: metric (draws, n') of
-    random circuits}, on the first n' prompts.
+    scores: mean edge scores (readers, writers). random: the null of each requested size at which
+    there is one.
     """
     wanted = requested_sizes(settings["sizes"], graph.edge_count)
     circuits = [
         parts.top_edges(graph, scores, size, settings["ranking"], fill=True) for size in wanted
     ]
     masks = np.stack([circuit.mask for circuit in circuits])
-    for mode, chosen in (("circuit", masks), ("complement", graph.exists & ~masks)):
-        found = on.edges(graph, chosen)
-        for i, circuit in enumerate(circuits):
-            row = {
-                "intervention": "edge",
-                "mode": mode,
-                "requested": circuit.requested,
-                "selected": circuit.selected,
-                "k": circuit.requested / graph.edge_count,
-                **parts.sizes(graph, circuit.mask),
-                **_measured(on, found, i),
-            }
-            if mode == "circuit" and circuit.requested in random:
-                row |= _beside_random(on, found["metric"][i], random[circuit.requested])
-            yield row
+    kept, left = on.edges(graph, masks), on.edges(graph, graph.exists & ~masks)
+    about = [
+        {
+            "requested": circuit.requested,
+            "selected": circuit.selected,
+            "k": circuit.requested / graph.edge_count,
+            **parts.sizes(graph, circuit.mask),
+        }
+        for circuit in circuits
+    ]
+    rows = _curve_rows(on, about, kept, left)
+    for row in rows:
+        null = random.get(row["requested"])
+        if null is not None:
+            of_mode = kept if row["mode"] == "circuit" else left
+            row |= _beside_random(on, of_mode["metric"][wanted.index(row["requested"])], null, row)
+    sizes = np.array([row["edges"] for row in about])
+    summary = curves.summarise(
+        sizes, graph.edge_count, kept["metric"], left["metric"], on.reference, on.weights
+    )
+    return _named("edge", rows, summary)
 
 
-def node_curve(
-    on: Bench, graph: PartGraph, scores: Array, settings: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Rows of one partition and method under node ablation: kept parts, then the rest kept.
+def node_curve(on: Bench, graph: PartGraph, scores: Array, settings: Mapping[str, Any]) -> Curve:
+    """One partition and method under node ablation: kept parts, then the rest kept.
 
     scores: mean node scores (U,).
     """
-    wanted = requested_sizes(settings["sizes"], graph.writers - 1)
+    total = graph.writers - 1
+    wanted = requested_sizes(settings["sizes"], total)
     keep = np.stack([parts.top_nodes(graph, scores, size, settings["ranking"]) for size in wanted])
     rest = ~keep
     rest[:, 0] = True  # the input is never ablated: it is what the prompts are
-    for mode, chosen in (("circuit", keep), ("complement", rest)):
-        found = on.nodes(graph, chosen)
-        for i, size in enumerate(wanted):
-            readers = np.append(keep[i][1:], True)
-            mask = graph.exists & keep[i][None, :] & readers[:, None]
-            yield {
-                "intervention": "node",
-                "mode": mode,
+    kept, left = on.nodes(graph, keep), on.nodes(graph, rest)
+    about = []
+    for size, chosen in zip(wanted, keep, strict=True):
+        readers = np.append(chosen[1:], True)
+        mask = graph.exists & chosen[None, :] & readers[:, None]
+        about.append(
+            {
                 "requested": size,
                 "selected": size,
-                "k": size / (graph.writers - 1),
+                "k": size / total,
                 **parts.sizes(graph, mask),
                 "nodes": size,
-                "features": int(graph.sizes[1:][keep[i][1:]].sum()),
-                **_measured(on, found, i),
+                "features": int(graph.sizes[1:][chosen[1:]].sum()),
             }
+        )
+    rows = _curve_rows(on, about, kept, left)
+    summary = curves.summarise(
+        np.array(wanted), total, kept["metric"], left["metric"], on.reference, on.weights
+    )
+    return _named("node", rows, summary)
+
+
+def _curve_rows(
+    on: Bench, about: Sequence[Row], kept: Mapping[str, Array], left: Mapping[str, Array]
+) -> list[Row]:
+    """Rows of circuits and of their complements, from measures (points, n) of both."""
+    rows = []
+    for mode, found in (("circuit", kept), ("complement", left)):
+        for i, of_circuit in enumerate(about):
+            row = {"mode": mode, **of_circuit, **_measured(on, found, i)}
+            if mode == "circuit":
+                row |= faithfulness.against_model(
+                    found["metric"][i], on.reference, on.prompts.groups
+                )
+            rows.append(row)
+    return rows
+
+
+def _named(intervention: str, rows: list[Row], summary: Row) -> Curve:
+    name = {"intervention": intervention}
+    return Curve([name | row for row in rows], name | summary)
 
 
 def random_circuits(
     on: Bench, graph: PartGraph, scores: Array, settings: Mapping[str, Any], seed: int
-) -> dict[int, Array]:
-    """Metric (draws, n) of random circuits at each of `random_sizes`, shared by all methods."""
+) -> dict[int, Null]:
+    """Random circuits at each of `random_sizes`, shared by all methods of a partition."""
     draws = settings["random_draws"]
     if not draws:
         return {}
+    few, fewer = on.part(settings["random_pairs"]), on.part(settings["complement_pairs"])
     result = {}
     for size in requested_sizes(settings["random_sizes"], graph.edge_count):
         masks = np.stack(
             [parts.random_circuit(graph, scores, size, (seed, size, draw)) for draw in range(draws)]
         )
-        result[size] = on.edges(graph, masks)["metric"]
+        result[size] = Null(
+            few.edges(graph, masks)["metric"],
+            fewer.edges(graph, graph.exists & ~masks)["metric"],
+        )
     return result
 
 
-def all_rows(
+def all_curves(
     on: Bench,
     graphs: Mapping[str, PartGraph],
     nodes: pa.Table,
     edges: pa.Table,
     settings: Mapping[str, Any],
     seed: int,
-) -> Iterator[dict[str, Any]]:
-    """Rows of every partition and method that was scored and is wanted.
+) -> list[Curve]:
+    """Curves of every partition and method that was scored and is wanted.
 
     nodes, edges: the tables of scores. Partitions without edge scores (single features) are
     evaluated by node ablation alone.
     """
-    few = on.part(min(settings["random_pairs"], len(on.prompts)))
     methods = [*settings["methods"], "exact"]
+    result = []
+
+    def add(curve: Curve, **identity: str) -> None:
+        result.append(Curve([identity | row for row in curve.rows], identity | curve.summary))
+
     for name in settings["partitions"]:
         graph, random = graphs[name], None
         for method in methods:
             of_edges = _rows_of(edges, name, method)
-            identity = {"partition": name, "method": method}
             if len(of_edges):
                 scores = part_graphs.edge_matrix(of_edges, graph)
                 if random is None:
-                    random = random_circuits(few, graph, scores, settings, seed)
-                for row in edge_curve(on, graph, scores, settings, random):
-                    yield identity | row
+                    random = random_circuits(on, graph, scores, settings, seed)
+                curve = edge_curve(on, graph, scores, settings, random)
+                add(curve, partition=name, method=method)
             of_nodes = _rows_of(nodes, name, method)
             if len(of_nodes):
-                for row in node_curve(on, graph, of_nodes["score"].to_numpy(), settings):
-                    yield identity | row
+                curve = node_curve(on, graph, of_nodes["score"].to_numpy(), settings)
+                add(curve, partition=name, method=method)
+    return result
 
 
 def _rows_of(table: pa.Table, name: str, method: str) -> pa.Table:
@@ -216,25 +279,42 @@ def _rows_of(table: pa.Table, name: str, method: str) -> pa.Table:
     return table.filter(chosen)
 
 
-def table(rows: Iterable[Mapping[str, Any]], **constants: Any) -> pa.Table:
-    """Rows as a table of SCHEMA; what a row leaves out is null."""
+def table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema, **constants: Any) -> pa.Table:
+    """Rows as a table; what a row leaves out is null."""
     return pa.Table.from_pylist(
-        [{name: ({**constants, **row}).get(name) for name in SCHEMA.names} for row in rows],
-        schema=SCHEMA,
+        [{name: ({**constants, **row}).get(name) for name in schema.names} for row in rows],
+        schema=schema,
     )
 
 
-def _measured(on: Bench, found: Mapping[str, Array], i: int) -> dict[str, Any]:
+def tables(curves: Sequence[Curve], **constants: Any) -> tuple[pa.Table, pa.Table]:
+    """Rows of all curves (SCHEMA) and their summaries (SUMMARY_SCHEMA)."""
+    rows = [row for curve in curves for row in curve.rows]
+    return (
+        table(rows, SCHEMA, **constants),
+        table([curve.summary for curve in curves], SUMMARY_SCHEMA, **constants),
+    )
+
+
+def counts(on: Bench) -> Row:
+    """Numbers of prompt pairs and of distinct clean prompts behind every row."""
+    return {"pairs": len(on.prompts), "distinct": len(np.unique(on.prompts.groups))}
+
+
+def _measured(on: Bench, found: Mapping[str, Array], i: int) -> Row:
     return {
         **faithfulness.measure(found["metric"][i], on.reference, on.weights),
         "kl": float(found["kl"][i].mean()),
         "accuracy": float(found["accuracy"][i].mean()),
-        "pairs": len(on.prompts),
-        "distinct": len(np.unique(on.prompts.groups)),
     }
 
 
-def _beside_random(on: Bench, circuit: Array, random: Array) -> dict[str, Any]:
+def _beside_random(on: Bench, circuit: Array, null: Null, row: Row) -> Row:
+    """Test of the metric (n,) of a circuit, or of a complement, against its null."""
+    complement = row["mode"] == "complement"
+    random = null.complement if complement else null.circuit
     count = random.shape[1]
-    found = faithfulness.against_random(circuit[:count], random, on.reference.part(count))
-    return {**found, "draws": len(random)}
+    found = faithfulness.against_random(
+        circuit[:count], random, on.reference.part(count), complement
+    )
+    return {**found, "draws": len(random), "null_pairs": count}

@@ -10,10 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from connectome.significance import difference_p, equivalence_p, fraction_p, prompts_above
 from connectome.statistics import interval, permutation_p
 
 Array = np.ndarray
 TINY_SHARE = 0.05  # of the median |m(N) - m({})|: below it a prompt has no ratio of its own
+DIGITS = 6  # of a ratio: two circuits nearer than that tie, and rounding decides no rank
+TIE_SHARE = 1e-4  # of the same median: two metrics nearer than that differ by rounding
+# Tests of MEASURES whose p values are corrected as families, in columns of that name + "_adj".
+TESTS = ("p", "p_fraction", "p_equivalent", "p_different")
 # Columns of an evaluation table, and of the table of all of them.
 MEASURES: dict[str, type] = {
     "partition": str,
@@ -43,6 +48,12 @@ MEASURES: dict[str, type] = {
     "null_hi": float,
     "null_median": float,
     "p": float,
+    "wins": int,
+    "p_fraction": float,
+    "above": float,
+    "p_equivalent": float,
+    "p_different": float,
+    "null_pairs": int,
     "kl": float,
     "accuracy": float,
     "draws": int,
@@ -102,21 +113,46 @@ def measure(circuit: Array, reference: Reference, weights: Array) -> dict[str, A
     return record | dict.fromkeys(names)
 
 
-def against_random(circuit: Array, random: Array, reference: Reference) -> dict[str, Any]:
+def against_model(circuit: Array, reference: Reference, groups: Array) -> dict[str, float]:
+    """Is the circuit's metric (n,) as often above the intact model's as below it?
+
+    `above` counts distinct prompts (groups, (n,)); `p_equivalent` is small where they are
+    equivalent, `p_different` where they differ: each has the other's alternative as its null.
+    """
+    tie = TIE_SHARE * float(np.median(np.abs(reference.gap)))
+    above, n = prompts_above(circuit, reference.model, groups, tie)
+    return {
+        "above": above,
+        "p_equivalent": equivalence_p(above, n),
+        "p_different": difference_p(above, n),
+    }
+
+
+def against_random(
+    circuit: Array, random: Array, reference: Reference, complement: bool = False
+) -> dict[str, Any]:
     """A circuit beside random circuits of its size, on the prompts that both ran on.
 
-    circuit (n,), random (draws, n), reference of the same n prompts. `p` is the share of random
-    circuits that are at least as faithful, with the +1 correction: never below 1 / (draws + 1).
+    circuit (n,), random (draws, n), reference of the same n prompts. Sufficiency: `p` is the share
+    of random circuits that are at least as faithful. Necessity (`complement`: all metrics are those
+    of complements): the share whose complement keeps at most as much. Both with the +1 correction:
+    never below 1 / (draws + 1). `wins` random circuits are strictly beaten; `p_fraction` is small
+    where that is more than the fraction significance.FRACTION.
     """
     null = [reference.ratio(row) for row in random]
     observed = reference.ratio(circuit)
+    names = ("null_lo", "null_median", "null_hi", "p", "wins", "p_fraction")
     if observed is None or not null:
-        return {"null_lo": None, "null_median": None, "null_hi": None, "p": None}
-    values = np.array(null, dtype=np.float64)
+        return dict.fromkeys(names)
+    observed, values = round(observed, DIGITS), np.round(np.array(null, np.float64), DIGITS)
     low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
+    sign = -1 if complement else 1
+    wins = int(np.sum(sign * observed > sign * values))
     return {
         "null_lo": float(low),
         "null_median": float(middle),
         "null_hi": float(high),
-        "p": permutation_p(observed, values),
+        "p": permutation_p(sign * observed, sign * values),
+        "wins": wins,
+        "p_fraction": fraction_p(wins, len(values)),
     }

@@ -1,6 +1,7 @@
-"""Intervals over prompts: percentile bootstrap, paired, by group."""
+"""Intervals over prompts (percentile bootstrap, paired, by group) and measures of ranking."""
 
 import numpy as np
+from scipy.stats import rankdata
 
 Array = np.ndarray
 
@@ -38,3 +39,29 @@ def mean_interval(values: Array, weights: Array) -> dict[str, float]:
 def permutation_p(observed: float, null: Array) -> float:
     """(1 + draws of the null at least as large as observed) / (1 + draws); never 0."""
     return float((1 + np.sum(null >= observed)) / (1 + len(null)))
+
+
+def rank_auroc(scores: Array, positive: Array) -> float | None:
+    """Share of (positive, negative) pairs that scores (n,) order rightly, ties one half.
+
+    From mid-ranks (Mann and Whitney 1947); None where one of the two classes is empty.
+    """
+    p = int(positive.sum())
+    q = len(positive) - p
+    if not p or not q:
+        return None
+    return float((rankdata(scores)[positive].sum() - p * (p + 1) / 2) / (p * q))
+
+
+def average_precision(scores: Array, positive: Array) -> float | None:
+    """Mean precision over the positives from the best score down; equal scores enter together.
+
+    Chance is the share of positives; None where there are none.
+    """
+    if not positive.any():
+        return None
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(positive[order])
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # of each tie
+    gained = np.diff(hits[last], prepend=0)
+    return float(np.sum(gained * hits[last] / (last + 1)) / positive.sum())

@@ -1,12 +1,16 @@
-"""agreement.csv: first-order edge scores against exact ablation of every single edge."""
+"""agreement.csv: first-order edge scores against exact ablation of every single edge.
 
-from collections.abc import Iterable, Mapping
+stability.csv: how much of a circuit comes back from other prompts or another method.
+"""
+
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
-from connectome.tabulate.identity import Row
+from connectome.statistics import average_precision, rank_auroc
+from connectome.tabulate.identity import Row, defined, median
 
 COLUMNS = (
     "model",
@@ -20,17 +24,41 @@ COLUMNS = (
     "top",
     "top_overlap",
     "chance",
+    "gap",
+    "positive",
+    "auroc",
+    "average_precision",
 )
 YARDSTICK = "exact"
+EFFECT = 0.01  # of the gap: an edge whose exact effect is larger counts
+Circuits = Iterable[tuple[Mapping[str, str], Iterable[Mapping[str, Any]]]]
 
 
-def rows(
-    circuits: Iterable[tuple[Mapping[str, str], Iterable[Mapping[str, Any]]]], top: int = 20
-) -> list[Row]:
+def gaps(faithfulness: Iterable[Mapping[str, str]]) -> dict[tuple[str, ...], float]:
+    """m(N) - m({}) by (model, dictionary, task), from rows of faithfulness.csv as read."""
+    return {
+        (row["model"], row["dictionary"], row["task"]): float(row["m_model"])
+        - float(row["m_empty"])
+        for row in faithfulness
+    }
+
+
+def able(faithfulness: Iterable[Mapping[str, str]]) -> set[tuple[str, ...]]:
+    """(model, dictionary, task) of the tasks that the model can do, from the same rows."""
+    return {
+        (row["model"], row["dictionary"], row["task"])
+        for row in faithfulness
+        if row["competent"] == "true"
+    }
+
+
+def rows(circuits: Circuits, gap_of: Mapping[tuple[str, ...], float], top: int = 20) -> list[Row]:
     """One row per partition and method of which the exact scores of the same edges exist.
 
     `top_overlap` is the share of the `top` strongest edges that are among the `top` strongest
-    exact ones, `chance` what random ranks give.
+    exact ones, `chance` what random ranks give. AUROC and average precision tell by |score| which
+    edges have an exact effect above EFFECT of the gap; `positive` of them do, which over the
+    number of edges is the average precision of random ranks.
     """
     result: list[Row] = []
     for names, edges in circuits:
@@ -49,12 +77,23 @@ def rows(
             )
             x = np.array([found[edge] for edge in common])
             y = np.array([exact[edge] for edge in common])
+            gap = abs(gap_of[names["model"], names["dictionary"], names["task"]])
             result.append(
                 dict(names)
-                | {"partition": partition, "method": method, "edges": len(common)}
+                | {"partition": partition, "method": method, "edges": len(common), "gap": gap}
                 | compare(x, y, top)
+                | detect(x, np.abs(y) > EFFECT * gap)
             )
     return result
+
+
+def detect(x: np.ndarray, positive: np.ndarray) -> Row:
+    """How well |scores| (edges,) find the edges that are `positive`; None where all or none are."""
+    return {
+        "positive": int(positive.sum()),
+        "auroc": rank_auroc(np.abs(x), positive),
+        "average_precision": average_precision(np.abs(x), positive),
+    }
 
 
 def compare(x: np.ndarray, y: np.ndarray, top: int) -> Row:
@@ -74,3 +113,45 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> float | None:
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     return float(np.corrcoef(x, y)[0, 1])
+
+
+STABILITY_COLUMNS = (
+    *("model", "dictionary", "task", "partition", "method", "compared", "other", "of", "share"),
+    *("selected", "total", "jaccard", "lo", "hi", "chance", "all_prompts"),
+    *("draws", "pairs", "distinct"),
+)
+
+
+_COMPARISON = (
+    *("model", "dictionary", "partition", "method", "compared", "other", "of", "share"),
+    *("draws",),
+)
+
+
+def stability_rows(resampled: Circuits, done: Container[tuple[str, ...]]) -> list[Row]:
+    """All comparisons of resampled circuits with model, dictionary and task.
+
+    Rows of the task "all" hold medians over the tasks that the model can do (`done`, by model,
+    dictionary and task); there the smallest and the largest index stand in place of the quantiles.
+    """
+    result = [
+        dict(names) | {name: defined(row[name]) for name in STABILITY_COLUMNS[3:]}
+        for names, found in resampled
+        for row in found
+    ]
+    comparisons: dict[tuple[Any, ...], list[Row]] = {}
+    for row in result:
+        if (row["model"], row["dictionary"], row["task"]) in done:
+            comparisons.setdefault(tuple(row[name] for name in _COMPARISON), []).append(row)
+    for key, rows_of in comparisons.items():
+        indices = [row["jaccard"] for row in rows_of]
+        medians = {
+            name: median(row[name] for row in rows_of if row[name] is not None)
+            for name in ("jaccard", "chance", "all_prompts")
+        }
+        result.append(
+            dict.fromkeys(STABILITY_COLUMNS)
+            | dict(zip(_COMPARISON, key, strict=True))
+            | {"task": "all", **medians, "lo": min(indices), "hi": max(indices)}
+        )
+    return result

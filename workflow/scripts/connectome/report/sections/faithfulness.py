@@ -28,14 +28,17 @@ def inputs(plan: Mapping[str, Any]) -> list[str]:
     """Files of the results folder that this section reads."""
     drawn = ["ablation.{model}.{dictionary}".format(**names) for names in _pairs(plan)]
     drawn += ["faithfulness.{model}.{dictionary}.{task}".format(**names) for names in _tasks(plan)]
-    tables = [f"tables/{name}.csv" for name in ("faithfulness", "sizes", "summary")]
+    names = ("faithfulness", "sizes", "summary", "tests", "summaries", "stability")
+    tables = [f"tables/{name}.csv" for name in names]
     return tables + [f"figures/{name}.svg" for name in drawn]
 
 
 def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
     """The overview per model, and one figure per task with the sizes reached."""
     results.table("faithfulness")
-    sizes = results.table("sizes")
+    sizes, tests = results.table("sizes"), results.table("tests")
+    areas, stability = results.table("summaries"), results.table("stability")
+    method = plan["report"]["method"]
     wanted = {"method": plan["report"]["method"], "intervention": "edge"}
     overview = []
     for names in _pairs(plan):
@@ -47,6 +50,7 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
                 "names": names,
                 "figure": "ablation.{model}.{dictionary}".format(**names),
                 "find": find,
+                "families": tests.where(**names, partition="all"),
                 "needed": [p for p in partitions if find("edges_needed", partition=p)["value"]],
             }
         )
@@ -60,6 +64,18 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
     ]
     target = results.table("summary").where(key="target")
     return {
+        "tests": tests,
+        "tested": [line for names in _pairs(plan) for line in tests.where(**names, method=method)],
+        "areas": areas,
+        "summarised": [
+            line for names in _pairs(plan) for line in areas.where(**names, **wanted, task="all")
+        ],
+        "stability": stability,
+        "resampled": [
+            line
+            for names in _pairs(plan)
+            for line in stability.where(**names, method=method, task="all")
+        ],
         "overview": overview,
         "figures": figures,
         "sizes": sizes,
