@@ -187,7 +187,9 @@ def read_tensors(directory: Path) -> dict[str, Any]:
     return tensors
 
 
-def write(directory: Path, files: Mapping[str, Mapping[str, Any]], tensors: Mapping[str, Any]) -> None:
+def write(
+    directory: Path, files: Mapping[str, Mapping[str, Any]], tensors: Mapping[str, Any]
+) -> None:
     """Write a model directory as transformers reads it: JSON `files` by name, and NumPy weights."""
     from safetensors.numpy import save
 

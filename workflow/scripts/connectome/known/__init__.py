@@ -1,4 +1,4 @@
-"""Models built by hand, whose heads and circuits are known: the bench that methods are held against.
+"""Models built by hand, whose heads and circuits are known: methods are held against them.
 
 Each build is a module of `builds`, found by name, with weights, text and prompt pairs of its own;
 its prompts are the generator `known_NAME`. Adding a build is adding one file.
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from connectome import language
 from connectome.errors import ConfigError
 from connectome.known import blueprint, builds
 
@@ -64,6 +65,16 @@ def settings(name: str) -> dict[str, dict[str, Any]]:
         "config.json": blueprint.config(of_name(name).design()),
         "generation_config.json": blueprint.generation_config(),
     }
+
+
+def expected_places(name: str, prompt: str) -> dict[str, tuple[int, int]]:
+    """Known head -> position that it looks from and position that it looks to, in a prompt.
+
+    Positions count the start token, which opens every prompt of a built model.
+    """
+    words = [piece.strip() for piece in language.split(prompt)]
+    places = of_name(name).attends(words)
+    return {head: (query + 1, key + 1) for head, (query, key) in places.items()}
 
 
 def record(name: str) -> dict[str, Any]:

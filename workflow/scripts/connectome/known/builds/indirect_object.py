@@ -16,7 +16,20 @@ from connectome.language.document import Document, Pair, answered, combination, 
 
 CASES = ("first", "second")  # which of the two names is the answer
 METRIC = "logit_difference"
-NAMES = ("Anna", "Ben", "Carl", "Dora", "Emil", "Fay", "Greg", "Hana", "Ivan", "June", "Karl", "Lea")
+NAMES = (
+    "Anna",
+    "Ben",
+    "Carl",
+    "Dora",
+    "Emil",
+    "Fay",
+    "Greg",
+    "Hana",
+    "Ivan",
+    "June",
+    "Karl",
+    "Lea",
+)
 PLACES = ("bank", "farm", "park", "school", "shop")
 THINGS = ("book", "cake", "drum", "lamp", "ring")
 TEMPLATES = (
