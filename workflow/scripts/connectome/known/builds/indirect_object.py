@@ -2,8 +2,9 @@
 
 `a0.h2` finds the name that repeats (duplicate token) and writes at its second place which one, into
 `twice`, and that there is one, into `repeats`. `a1.h1` carries the name to every later position,
-into `barred` (S-inhibition). The name movers `a2.h0` and `a2.h3` attend to all names but the barred one and copy them to the logits. Each
-rests on the start token, and writes nothing, where there is nothing to find.
+into `barred` (S-inhibition). The name movers `a2.h0` and `a2.h3` attend to all names but the barred
+one and copy them to the logits. Each rests on the start token, and writes nothing, where there is
+nothing to find.
 """
 
 import random
@@ -17,18 +18,8 @@ from connectome.language.document import Document, Pair, answered, combination, 
 CASES = ("first", "second")  # which of the two names is the answer
 METRIC = "logit_difference"
 NAMES = (
-    "Anna",
-    "Ben",
-    "Carl",
-    "Dora",
-    "Emil",
-    "Fay",
-    "Greg",
-    "Hana",
-    "Ivan",
-    "June",
-    "Karl",
-    "Lea",
+    *("Anna", "Ben", "Carl", "Dora", "Emil", "Fay"),
+    *("Greg", "Hana", "Ivan", "June", "Karl", "Lea"),
 )
 PLACES = ("bank", "farm", "park", "school", "shop")
 THINGS = ("book", "cake", "drum", "lamp", "ring")
@@ -37,7 +28,7 @@ TEMPLATES = (
     "Then {a} and {b} had a talk at the {place}, and {s} sent a {thing} to",
     "At the {place} {a} met {b}, and soon {s} showed a {thing} to",
 )
-_OTHERS = vocabulary(*TEMPLATES, ".", PLACES, THINGS)
+_OTHERS = vocabulary(*(f"{template} {{a}}." for template in TEMPLATES), PLACES, THINGS)
 WORDS = [*vocabulary(NAMES), *_OTHERS]  # names first: one piece of the token subspace
 SIZE = Size(layers=3, heads=4, head_width=32, hidden=64, context=24)
 ROLES = {
