@@ -26,7 +26,7 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
     """Per task of a built model its certificate, its known heads, and what each method says."""
     cases = _cases(plan)
     if not cases:
-        return {"found": [], "missing_tables": [], "built": False}
+        return {"built": False}
     certificates, heads, truth = (results.table(name) for name in TABLES)
     found = []
     for names in cases:
@@ -47,7 +47,16 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
         "missing_tables": [name for name in TABLES if results.table(name).missing],
         "known_heads": heads,
         "truth": truth,
-        "agreement": [
-            row for names in cases for row in truth.where(**names) if row["method"] != "exact"
-        ],
+        "causal": _compared(truth, cases, "causal"),
+        "label": _compared(truth, cases, "label"),
     }
+
+
+def _compared(truth: Any, cases: list[dict[str, str]], kind: str) -> list[Any]:
+    """Rows of nodes and edges against one truth; exact scores are the causal one themselves."""
+    return [
+        row
+        for names in cases
+        for row in truth.where(**names, truth=kind)
+        if row["kind"] != "heads" and (kind, row["method"]) != ("causal", "exact")
+    ]
