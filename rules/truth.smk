@@ -49,6 +49,7 @@ rule tabulate_truth:
         competence=known_files("<results>/{model}/tasks/{task}.competence.json"),
         nodes=known_files("<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet"),
         edges=known_files("<results>/{model}/{dictionary}/circuits/{task}.edges.parquet"),
+        circuits="<results>/tables/circuits.csv",
     output:
         truth="<results>/tables/truth.csv",
         heads="<results>/tables/known_heads.csv",
@@ -71,6 +72,6 @@ rule tabulate_truth:
     shell:
         "{resources.python:q} {resources.scripts:q}/tabulate_truth.py --known {input.known:q}"
         " --attention {input.attention:q} --competence {input.competence:q}"
-        " --nodes {input.nodes:q} --edges {input.edges:q}"
+        " --nodes {input.nodes:q} --edges {input.edges:q} --circuits {input.circuits:q}"
         " --output {output.truth:q} --heads {output.heads:q} --certificates {output.certificates:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -17,6 +17,7 @@ import torch
 
 from conftest import ROOT
 from connectome import tables
+from connectome.tabulate.circuits import COLUMNS as CIRCUITS
 
 MODELS = {"copier": "induction", "mover": "indirect_object"}
 METHODS = ["eap", "eap-ig-inputs", "path"]
@@ -99,6 +100,16 @@ def _score(model: Path, prompts: Path) -> None:
     )
 
 
+def drawn() -> list[dict[str, Any]]:
+    """Rows of circuits.csv: for one model a circuit of two edges, one of them meant."""
+    names = {"model": "copier", "dictionary": "neurons", "task": "known_induction"}
+    edges = [("input", "a0.h1"), ("a0.h1", "m0")]
+    return [
+        dict.fromkeys(CIRCUITS) | names | {"partition": "heads", "src": src, "dst": dst}
+        for src, dst in edges
+    ]
+
+
 @functools.cache
 def results() -> Path:
     """Folder with both models, their scores, and the tables of the ground truth."""
@@ -111,6 +122,8 @@ def results() -> Path:
     def found(pattern: str) -> list[Path]:
         return sorted(root.glob(pattern))
 
+    (root / "tables").mkdir()
+    tables.write_csv(root / "tables/circuits.csv", drawn(), CIRCUITS)
     call(
         "tabulate_truth",
         {"exact": EXACT},
@@ -119,6 +132,7 @@ def results() -> Path:
         competence=found("*/tasks/*.competence.json"),
         nodes=found("*/neurons/circuits/*.nodes.parquet"),
         edges=found("*/neurons/circuits/*.edges.parquet"),
+        circuits=root / "tables/circuits.csv",
         output=root / "tables/truth.csv",
         heads=root / "tables/known_heads.csv",
         certificates=root / "tables/certificates.csv",

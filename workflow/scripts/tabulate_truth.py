@@ -28,6 +28,7 @@ def main(args):
                 tables.read_table(nodes).to_pylist(),
                 tables.read_table(edges).to_pylist(),
                 competence[key],
+                tables.read_csv(args.circuits),
             )
         )
     exact = args.cfg["exact"]
@@ -46,6 +47,7 @@ if __name__ == "__main__":
     parser.add_argument("--competence", type=Path, nargs="+", required=True, metavar="JSON")
     parser.add_argument("--nodes", type=Path, nargs="+", required=True, metavar="PARQUET")
     parser.add_argument("--edges", type=Path, nargs="+", required=True, metavar="PARQUET")
+    parser.add_argument("--circuits", type=Path, required=True, help="circuits.csv")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--heads", type=Path, required=True)
     parser.add_argument("--certificates", type=Path, required=True)

@@ -5,7 +5,8 @@ one dimension per value, so that a head is a table of which value it reads and w
 spare dimensions hold a constant that is large against all else: every norm then scales by nearly
 the same factor (`unit`), whatever the modules write, and a plain pre-norm GPT-2 computes what was
 meant. Heads without a role and all MLPs hold small random weights, and the known heads a little
-noise, so that no effect is exactly zero. NumPy and the standard library alone.
+noise, so that no effect is exactly zero. The constant belongs to the input: zero ablation takes it
+away, and with it the meaning of every norm. NumPy and the standard library alone.
 """
 
 from collections.abc import Iterable, Mapping

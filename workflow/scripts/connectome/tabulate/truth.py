@@ -31,6 +31,7 @@ COLUMNS = (
     "average_precision",
     "found",
     "strongest",
+    "missed",
 )
 HEAD_COLUMNS = (
     *IDENTITY,
@@ -63,6 +64,9 @@ CERTIFICATE_COLUMNS = (
     "other_edge_share",
     "bound",
     "certified",
+    "meant_edges",
+    "drawn_edges",
+    "drawn_meant",
 )
 YARDSTICK = "exact"
 TAUS = (0.01, 0.1)  # shares of the gap
@@ -79,6 +83,7 @@ class Case:
     nodes: Sequence[Mapping[str, Any]]
     edges: Sequence[Mapping[str, Any]]
     competence: Mapping[str, Any]
+    drawn: Sequence[Mapping[str, str]] = ()  # rows of circuits.csv
 
     def scores(self, table: str, partition: str) -> dict[str, dict[str, float]]:
         """Score of each node (`input` left out) or edge of a partition, by method."""
@@ -132,6 +137,7 @@ def rows(case: Case, partitions: Sequence[str]) -> Iterator[Row]:
             for method, of_method in scored.items():
                 for truth, tau, known in truths:
                     found = recovery(np.array([of_method[name] for name in names]), known)
+                    missed = set(np.flatnonzero(known)) - set(found.strongest)
                     yield {
                         **case.names,
                         "partition": partition,
@@ -141,6 +147,7 @@ def rows(case: Case, partitions: Sequence[str]) -> Iterator[Row]:
                         "tau": tau,
                         **found._asdict(),
                         "strongest": " ".join(names[i] for i in found.strongest),
+                        "missed": " ".join(names[i] for i in sorted(missed)),
                     }
 
 
@@ -182,7 +189,8 @@ def certificate(case: Case) -> Row:
     """certificates.csv: whether the model is what its author says.
 
     Certified: all held-out prompts answered, clean and corrupted; by exact ablation no head without
-    a role reaches BOUND of the gap, and every known head exceeds it.
+    a role reaches BOUND of the gap, and every known head exceeds it. Beside it, how many edges of
+    the drawn circuit of heads are meant; None where none is drawn.
     """
     gap, meant = case.gap("heads"), case.labels("edges", "heads")
     heads = {
@@ -199,6 +207,11 @@ def certificate(case: Case) -> Row:
     accuracies = {
         f"accuracy_{side}": heldout[f"accuracy_{side}"]["value"] for side in ("clean", "corrupted")
     }
+    circuit = {
+        f"{row['src']}->{row['dst']}"
+        for row in case.drawn
+        if row["partition"] == "heads" and all(row[key] == case.names[key] for key in IDENTITY)
+    }
     pairs = next(row["n"] for row in case.nodes if row["method"] == YARDSTICK)
     return {
         **case.names,
@@ -214,4 +227,7 @@ def certificate(case: Case) -> Row:
         "bound": BOUND,
         "certified": min(accuracies.values()) == 1
         and abs(heads[other]) < BOUND < abs(heads[weakest]),
+        "meant_edges": len(meant),
+        "drawn_edges": len(circuit) or None,
+        "drawn_meant": len(circuit & meant) if circuit else None,
     }

@@ -37,7 +37,10 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
                 "names": names,
                 "certificate": certified[0] if certified else None,
                 "heads": [row for row in of_case if row["method"] == "exact"],
-                "methods": truth.where(**names, partition="heads", kind="heads", truth="label"),
+                "methods": [
+                    {"heads": row, "edges": _of_edges(truth, row)}
+                    for row in truth.where(**names, partition="heads", kind="heads", truth="label")
+                ],
                 "ranks": of_case,
             }
         )
@@ -53,10 +56,16 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _compared(truth: Any, cases: list[dict[str, str]], kind: str) -> list[Any]:
-    """Rows of nodes and edges against one truth; exact scores are the causal one themselves."""
+    """Rows of edges against one truth; exact scores are the causal one themselves."""
     return [
         row
         for names in cases
-        for row in truth.where(**names, truth=kind)
-        if row["kind"] != "heads" and (kind, row["method"]) != ("causal", "exact")
+        for row in truth.where(**names, truth=kind, kind="edges")
+        if (kind, row["method"]) != ("causal", "exact")
     ]
+
+
+def _of_edges(truth: Any, heads: Any) -> Any:
+    """The row of edges that belongs to a row of heads."""
+    same = ("model", "dictionary", "task", "partition", "method", "truth")
+    return truth.where(**{key: heads[key] for key in same}, kind="edges")[0]
