@@ -227,6 +227,17 @@ def of_all_models(pattern, models=MODELS):
     ]
 
 
+def known_files(pattern):
+    """Files of a pattern for every built model, dictionary and task of its own."""
+    return [
+        path
+        for model in BUILT
+        for path in expand(
+            pattern, model=model, dictionary=DICTIONARIES, task=PLAN["models"][model]["known"]
+        )
+    ]
+
+
 def settings(*names):
     """`cfg` of a rule that uses these keys of the sections `report` and `figures`, or the seed."""
     known = config["report"] | config["figures"] | {"seed": config["seed"]}

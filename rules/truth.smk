@@ -1,17 +1,6 @@
 # Requires: built models and their circuits. Makes: tables that hold the methods against what is known.
 
 
-def known_files(pattern):
-    """Files of a pattern for every built model, dictionary and task of its own."""
-    return [
-        path
-        for model in BUILT
-        for path in expand(
-            pattern, model=model, dictionary=DICTIONARIES, task=PLAN["models"][model]["known"]
-        )
-    ]
-
-
 rule check_known:
     input:
         model="<results>/{model}/model.json",
