@@ -39,14 +39,8 @@ rule record_activations:
 rule record_attributions:
     input:
         model="<results>/{model}/model.json",
-        prompts=expand(
-            "<results>/{{model}}/tasks/{task}.parquet",
-            task=config["attributions"]["tasks"],
-        ),
-        competence=expand(
-            "<results>/{{model}}/tasks/{task}.competence.json",
-            task=config["attributions"]["tasks"],
-        ),
+        prompts=mixture_files("<results>/{model}/tasks/{task}.parquet"),
+        competence=mixture_files("<results>/{model}/tasks/{task}.competence.json"),
     output:
         "<results>/{model}/{dictionary}/attributions.parquet",
     log:

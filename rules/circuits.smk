@@ -3,13 +3,9 @@
 
 rule circuits:
     input:
-        expand(
-            "<results>/{model}/{dictionary}/circuits/{task}.{table}.parquet",
-            model=MODELS,
-            dictionary=DICTIONARIES,
-            task=TASKS,
-            table=["nodes", "edges", "stability"],
-        ),
+        of_all_models("<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet"),
+        of_all_models("<results>/{model}/{dictionary}/circuits/{task}.edges.parquet"),
+        of_all_models("<results>/{model}/{dictionary}/circuits/{task}.stability.parquet"),
 
 
 rule attribute_circuit:

@@ -8,7 +8,7 @@ HOME = Path(str(workflow.current_basedir)).parent
 SCRIPTS = str(HOME / "workflow" / "scripts")
 sys.path.insert(0, SCRIPTS)
 
-from connectome import checkpoint, configuration, digest
+from connectome import checkpoint, configuration, digest, model_tasks
 from connectome import report as page
 from connectome.command import canonical
 from connectome.errors import ConnectomeError
@@ -34,7 +34,9 @@ except ConnectomeError as error:
 
 MODELS = list(config["models"])
 TRAINED = configuration.trained_models(config)
+BUILT = model_tasks.built_models(config)
 TASKS = list(config["tasks"])
+TASKS_OF = {model: model_tasks.tasks_of(config, model) for model in MODELS}
 DICTIONARIES = config["dictionaries"]
 CHECKPOINTS = config["training"]["checkpoints"]
 
@@ -57,15 +59,29 @@ def training_slice(wildcards):
     return canonical({"seed": config["seed"], **settings})
 
 
+def build_slice(wildcards):
+    """`cfg` of build_model: which model, and the seed of what is random in it."""
+    return canonical({"build": config["models"][wildcards.model]["build"], "seed": config["seed"]})
+
+
 def model_slice(wildcards):
     """`cfg` of describe_model: the name of the model and where it comes from."""
-    source = config["models"][wildcards.model]
+    source = {
+        key: value for key, value in config["models"][wildcards.model].items() if key != "tasks"
+    }
     return canonical(
         {
             "name": wildcards.model,
             "source": {"train": True} if "train" in source else source,
         }
     )
+
+
+def corpus_slice(wildcards):
+    """`cfg` of make_corpus; a built model has a text of its own, in its own words."""
+    source = config["models"][wildcards.model]
+    own = {"build": source["build"]} if "build" in source else {}
+    return canonical({"corpus": config["corpus"], "seed": config["seed"], **own})
 
 
 def task_slice(wildcards):
@@ -90,9 +106,14 @@ def with_metric(*sections):
     return slice_for
 
 
+def exact_slice(wildcards):
+    """`cfg` of tabulate_truth: the partitions that were scored by running every ablation."""
+    return canonical({"exact": config["circuits"]["exact"]})
+
+
 def attribution_slice(wildcards):
     """`cfg` of record_attributions: the mixture and the metric of each of its tasks."""
-    mixture = config["attributions"]["tasks"]
+    mixture = model_tasks.mixture_of(config, wildcards.model)
     metrics = {task: configuration.metric_of(config, task) for task in mixture}
     return canonical({"metrics": metrics, "sites": config["activations"]["sites"]})
 
@@ -112,7 +133,7 @@ def fitted_sites(model):
 
 def model_files(wildcards):
     """Files that describe_model reads: declared, so that new weights make all below stale."""
-    if wildcards.model in TRAINED:
+    if wildcards.model in TRAINED + BUILT:
         names = [
             "config.json",
             "generation_config.json",
@@ -134,7 +155,14 @@ def task_files(wildcards):
 
 def corpus_files(wildcards):
     """The user's corpus; none for a generated one."""
-    return config["corpus"].get("file", [])
+    return [] if wildcards.model in BUILT else config["corpus"].get("file", [])
+
+
+def mixture_files(pattern):
+    """Input function: the files of `pattern` for the tasks behind a model's attributions."""
+    return lambda wildcards: expand(
+        pattern, model=wildcards.model, task=model_tasks.mixture_of(config, wildcards.model)
+    )
 
 
 def activation_parts(model):
@@ -195,7 +223,12 @@ def specificity_slice(wildcards):
 
 PLAN = {
     "models": {
-        model: {"trained": model in TRAINED, "tasks": TASKS, "sites": fitted_sites(model)}
+        model: {
+            "trained": model in TRAINED,
+            "known": model_tasks.known_tasks_of(config, model),
+            "tasks": TASKS_OF[model],
+            "sites": fitted_sites(model),
+        }
         for model in MODELS
     },
     "dictionaries": DICTIONARIES,
@@ -205,7 +238,7 @@ FIGURE = [".pdf", ".svg", ".png"]
 
 
 def of_all_models(pattern, models=MODELS):
-    """Files of a pattern for every model, dictionary and task, and the sites of each model."""
+    """Files of a pattern for every model and dictionary, and the tasks and sites of each model."""
     return [
         path
         for model in models
@@ -213,9 +246,20 @@ def of_all_models(pattern, models=MODELS):
             pattern,
             model=model,
             dictionary=DICTIONARIES,
-            task=TASKS,
+            task=TASKS_OF[model],
             site=fitted_sites(model),
             kind=KINDS,
+        )
+    ]
+
+
+def known_files(pattern):
+    """Files of a pattern for every built model, dictionary and task of its own."""
+    return [
+        path
+        for model in BUILT
+        for path in expand(
+            pattern, model=model, dictionary=DICTIONARIES, task=PLAN["models"][model]["known"]
         )
     ]
 

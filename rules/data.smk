@@ -20,7 +20,7 @@ rule make_corpus:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=slice_of("corpus", "seed"),
+        cfg=corpus_slice,
         code=code_of("make_corpus"),
     shell:
         "{resources.python:q} {resources.scripts:q}/make_corpus.py --model {input.model:q}"

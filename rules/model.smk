@@ -1,4 +1,4 @@
-# Requires: the config. Makes: the models trained here, and model.json, the handle of every model.
+# Requires: the config. Makes: the models trained or built here, and model.json, the handle of all.
 
 
 rule train_model:
@@ -35,6 +35,37 @@ rule train_model:
         "root=$(dirname {output.curve:q}) && {resources.python:q} {resources.scripts:q}/train_model.py"
         ' --model-dir "$root/model" --checkpoint-dir "$root/checkpoints" --state "$root/.training"'
         " --curve {output.curve:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule build_model:
+    output:
+        config="<results>/{model}/model/config.json",
+        generation="<results>/{model}/model/generation_config.json",
+        weights="<results>/{model}/model/model.safetensors",
+        tokenizer="<results>/{model}/model/tokenizer.json",
+        tokenizer_config="<results>/{model}/model/tokenizer_config.json",
+        known="<results>/{model}/known.json",
+    log:
+        "<logs>/build_model/{model}.log",
+    benchmark:
+        "<benchmarks>/build_model/{model}.tsv"
+    wildcard_constraints:
+        model=one_of(BUILT),
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=build_slice,
+        code=code_of("build_model"),
+    shell:
+        "root=$(dirname {output.known:q}) && {resources.python:q} {resources.scripts:q}/build_model.py"
+        ' --model-dir "$root/model" --known {output.known:q}'
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule describe_model:

@@ -1,10 +1,10 @@
-"""The corpus of a model: documents of the micro-language or of a text file, as token ids."""
+"""The corpus of a model: generated documents or those of a text file, as token ids."""
 
 from pathlib import Path
 
 import pyarrow as pa
 
-from connectome import command, corpus, language, models, tables, tokenizer
+from connectome import command, corpus, known, language, models, tables, tokenizer
 
 SCHEMA = pa.schema(
     [("document", pa.int32()), ("text", pa.string()), ("tokens", pa.list_(pa.int32()))]
@@ -14,7 +14,9 @@ SCHEMA = pa.schema(
 def main(args):
     settings = args.cfg["corpus"]
     handle = models.open_handle(args.model)
-    if "file" in settings:
+    if "build" in args.cfg:
+        texts = known.corpus(args.cfg["build"], args.cfg["seed"], settings["documents"])
+    elif "file" in settings:
         texts = corpus.read_documents(Path(settings["file"]))
     else:
         texts = language.corpus(args.cfg["seed"], settings["documents"])

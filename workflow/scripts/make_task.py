@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from connectome import command, language, models, tables, tasks, tokenizer
+from connectome import command, generators, models, tables, tasks, tokenizer
 
 IDS = pa.list_(pa.int32())
 SCHEMA = pa.schema(
@@ -33,7 +33,7 @@ def main(args):
         source = f"task {args.cfg['name']}"
         counts = (pairs["discovery"], pairs["heldout"])
         found = tasks.of_language(
-            language.pairs(task["generator"], args.cfg["seed"], *counts), source
+            generators.pairs(task["generator"], args.cfg["seed"], *counts), source
         )
     columns = tasks.encode(
         found,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from connectome import architectures
+from connectome.command import atomic
 from connectome.errors import ModelError
 
 _WEIGHTS = "model.safetensors"
@@ -184,3 +185,17 @@ def read_tensors(directory: Path) -> dict[str, Any]:
             "two different ones"
         )
     return tensors
+
+
+def write(
+    directory: Path, files: Mapping[str, Mapping[str, Any]], tensors: Mapping[str, Any]
+) -> None:
+    """Write a model directory as transformers reads it: JSON `files` by name, and NumPy weights."""
+    from safetensors.numpy import save
+
+    for name, content in files.items():
+        with atomic(directory / name) as temporary:
+            text = json.dumps(content, indent=2, sort_keys=True)
+            temporary.write_text(text + "\n", encoding="utf-8")
+    with atomic(directory / _WEIGHTS) as temporary:
+        temporary.write_bytes(save(dict(tensors), {"format": "pt"}))

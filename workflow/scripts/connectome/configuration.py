@@ -16,8 +16,8 @@ from typing import Any
 import jsonschema
 import yaml
 
-from connectome import checkpoint, language
-from connectome.errors import ConfigError, ModelError
+from connectome import checkpoint, generators, known, model_tasks
+from connectome.errors import ConfigError, ConnectomeError, ModelError
 
 # Sections that a user's configuration replaces as a whole: mixing two lists of models or tasks
 # would run what nobody asked for.
@@ -119,6 +119,8 @@ def layers_of(config: Config, model: str) -> int:
     source = config["models"][model]
     if "train" in source:
         return int(training_of(config, model)["layers"])
+    if "build" in source:
+        return int(known.of_name(source["build"]).SIZE.layers)
     if "layers" in source:
         return int(source["layers"])
     return checkpoint.layer_count(directory_of(config, model))
@@ -156,7 +158,7 @@ def metric_of(config: Config, task: str) -> str:
     if "metric" in settings:
         return str(settings["metric"])
     if "generator" in settings:
-        return language.metric(settings["generator"])
+        return generators.metric(settings["generator"])
     return "logit_difference"
 
 
@@ -164,7 +166,8 @@ def check(config: Config) -> None:
     """Raise ConfigError (all faults in one message) where the config does not fit its models.
 
     Checked: model directories and their weight files, sites and layers, task generators and
-    files, names used in one section and defined in another, the interpreters.
+    files, the tasks of each model, names used in one section and defined in another, the
+    interpreters.
     """
     faults: list[str] = []
     for name in config["models"]:
@@ -172,10 +175,12 @@ def check(config: Config) -> None:
             if "path" in config["models"][name]:
                 checkpoint.check_header(Path(config["models"][name]["path"]))
             faults.extend(_site_faults(config, name, layers_of(config, name)))
-        except ModelError as error:
+        except ConnectomeError as error:
             faults.append(f"models.{name}: {error}")
     faults.extend(_task_faults(config))
     faults.extend(_reference_faults(config))
+    if not faults:  # it builds on names that are right
+        faults.extend(model_tasks.faults(config))
     faults.extend(_interpreter_faults(config["interpreters"]))
     if faults:
         _refuse(faults)
@@ -208,11 +213,11 @@ def _site_faults(config: Config, model: str, layers: int) -> Iterator[str]:
 
 
 def _task_faults(config: Config) -> Iterator[str]:
-    known = language.task_names()
+    known_generators = generators.names()
     for name, task in config["tasks"].items():
-        if "generator" in task and task["generator"] not in known:
-            near = difflib.get_close_matches(task["generator"], known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        if "generator" in task and task["generator"] not in known_generators:
+            near = difflib.get_close_matches(task["generator"], known_generators, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known_generators)}"
             yield f"tasks.{name}.generator: {task['generator']!r} is no generator; {hint}"
         if "file" in task and not Path(task["file"]).is_file():
             yield f"tasks.{name}.file: {task['file']!r} is missing (relative to {Path.cwd()})"

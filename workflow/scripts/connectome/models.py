@@ -50,10 +50,10 @@ def describe(name: str, source: Mapping[str, Any], directory: Path, handle: Path
             f"{directory}: the tokenizer has {words.size} tokens, but the model embeds only "
             f"{size.vocabulary}; they do not belong together"
         )
-    kind = next(key for key in ("train", "path", "hub") if key in source)
+    kind = next(key for key in ("train", "build", "path", "hub") if key in source)
     return {
         "name": name,
-        "source": {"train": "trained"}.get(kind, kind),
+        "source": {"train": "trained", "build": "built"}.get(kind, kind),
         "hub": source.get("hub"),
         "directory": _stored_directory(directory, handle),
         "files": {path.name: file_digest(path) for path in checkpoint.files_of(directory)},

@@ -24,6 +24,7 @@ __all__ = [
     "Pair",
     "corpus",
     "document_stream",
+    "draw",
     "metric",
     "pairs",
     "split",
@@ -79,14 +80,18 @@ def pairs(task: str, seed: int, discovery: int, heldout: int) -> list[Pair]:
     are distinct as long as the language has enough of them; a small task gives fewer pairs than
     asked for when even (clean, corrupted) would repeat.
     """
+    return draw(_task(task), task, seed, discovery, heldout)
+
+
+def draw(family: ModuleType, task: str, seed: int, discovery: int, heldout: int) -> list[Pair]:
+    """Pairs of any module that has CASES and `pair`, as `pairs` gives them for a task."""
     return [
-        *_draw(task, "discovery", f"{task}/discovery/{seed}", discovery),
-        *_draw(task, "heldout", f"{task}/heldout", heldout),
+        *_draw(family, "discovery", f"{task}/discovery/{seed}", discovery),
+        *_draw(family, "heldout", f"{task}/heldout", heldout),
     ]
 
 
-def _draw(task: str, part: str, seed: str, count: int) -> list[Pair]:
-    family = _task(task)
+def _draw(family: ModuleType, part: str, seed: str, count: int) -> list[Pair]:
     rng = random.Random(seed)
     found: list[Pair] = []
     seen: set[tuple[str, ...]] = set()
