@@ -8,7 +8,7 @@ import torch
 
 import slow_engine
 import tiny_models
-from connectome import ablation, attribution, gradients, metrics, parts, prompts, transformer
+from connectome import ablation, attribution, continuation, gradients, metrics, parts, prompts, transformer
 from connectome.errors import ConfigError
 from slow_engine import slow_model
 from tiny_models import each_family, tiny
@@ -225,7 +225,7 @@ def linear(monkeypatch):
     def no_norm(x, size):
         return transformer.Normed(x, torch.ones_like(x[..., :1]))
 
-    for module in (transformer, ablation, gradients):
+    for module in (transformer, ablation, continuation, gradients):
         monkeypatch.setattr(module, "normalise", no_norm)
     monkeypatch.setattr(gradients, "normalise_backward", lambda grad, normed, size: grad)
     monkeypatch.setitem(transformer.ACTIVATIONS, "gelu_new", lambda x: x)

@@ -25,6 +25,7 @@ from connectome.ablation import (
     wiring,
     write,
 )
+from connectome.continuation import finish
 from connectome.errors import ConfigError
 from connectome.gradients import Sweep, add_edges, answer_edges, input_gradients, sweep
 from connectome.parts import PartGraph, modules
@@ -34,7 +35,6 @@ from connectome.transformer import (
     Trace,
     Transformer,
     features_of,
-    finish,
     forward,
     logits_at_answer,
 )

@@ -119,10 +119,14 @@ def half_of(ids: np.ndarray) -> np.ndarray:
 
     Parity would not do: generated pairs alternate between the variants of their task.
     """
-    mixed = (np.asarray(ids).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (mixed >> np.uint64(63)).astype(np.int64)
+    return (mixed(np.asarray(ids)) >> np.uint64(63)).astype(np.int64)
+
+
+def mixed(numbers: np.ndarray) -> np.ndarray:
+    """A hash (uint64) of whole numbers, the same on every machine (splitmix64)."""
+    x = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    return (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
 
 
 def accumulate(

@@ -10,7 +10,6 @@ Axes in names and comments: n prompts, t or q, k positions, d width, h heads, w 
 units, p parts.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -345,27 +344,6 @@ def forward(model: Transformer, batch: Batch, stream: Tensor | None = None) -> T
         stream = stream + features_of(trace, site) @ model.writing(site) + module.constant
         trace.streams.append(stream)
     return trace
-
-
-def finish(model: Transformer, trace: Trace, stream: Tensor, sites: Sequence[str]) -> Tensor:
-    """Answer logits (c, n, vocabulary) of c runs of a pass's prompts that go on from other streams.
-
-    `stream` (c, n, t, d) is what the first of the remaining `sites` reads.
-    """
-    c, n = stream.shape[:2]
-    stream = stream.flatten(0, 1)
-    turn = Rotary(*(None if part is None else part.repeat(c, 1, 1) for part in trace.turn))
-    hidden_keys = trace.batch.hidden_keys.repeat(c, 1, 1)
-    for site in sites:
-        module, x = model.module(site), normalise(stream, model.size).x
-        if isinstance(module, Attention):
-            z = attend(module, x[None], turn, hidden_keys, slice(None)).z
-            features = z.permute(1, 2, 0, 3).flatten(2)
-        else:
-            features = activate(module, x, model.size.activation, slice(None)).hidden
-        stream = stream + features @ model.writing(site) + module.constant
-    rows = torch.arange(n, device=stream.device)
-    return unembed(model, stream.unflatten(0, (c, n))[:, rows, trace.batch.last])
 
 
 def logits_at_answer(model: Transformer, trace: Trace) -> Tensor:

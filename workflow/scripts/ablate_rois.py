@@ -1,0 +1,79 @@
+"""What ROIs do: their direction in the logits, and what each task loses when one is ablated."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from connectome import (
+    ablation,
+    arrays,
+    command,
+    evaluation,
+    models,
+    moments,
+    partitions,
+    profiles,
+    prompts,
+    region_effects,
+    region_writing,
+    statistics,
+    tables,
+    tokenizer,
+    transformer,
+)
+
+
+def main(args):
+    settings, seed = args.cfg["cards"], args.cfg["seed"]
+    handle = models.open_handle(args.model)
+    model = transformer.load(handle.directory)
+    found = region_effects.groups(tables.read_table(args.members))
+    table = partitions.load(args.partitions)
+    labels = {name: partitions.labels(table, name) for name in settings["partitions"]}
+    sites, live = {}, {}
+    for path in args.covariance:
+        content, meta = arrays.read_npz(path)
+        site, of_site = meta["site"], moments.full(content)
+        sites[site] = region_writing.site_of(model.writing(site), of_site)
+        live[site] = profiles.live_features(
+            {name: parts[site] for name, parts in labels.items()}, of_site.variance
+        )
+    random = region_effects.random_sets(found, live, settings["draws"], seed)
+    rows, scales = [], []
+    for path in args.prompts:
+        task, every = path.stem, tables.read_table(path)
+        discovery = prompts.of_table(every, "discovery")
+        heldout = prompts.of_table(every, "heldout", settings["pairs"])
+        scales.append(region_writing.final_scale(model, discovery))
+        bench = evaluation.bench(
+            model,
+            heldout,
+            ablation.ablated_values(model, heldout, "mean", discovery),
+            args.cfg["metrics"][task],
+            statistics.bootstrap_weights(heldout.groups, settings["bootstrap"], seed),
+            region_effects.MEMORY,
+        )
+        of_task = {"task": task, "metric": args.cfg["metrics"][task]}
+        rows += [of_task | row for row in region_effects.task_rows(bench, found, random)]
+    effects = pa.Table.from_pylist(rows, schema=region_effects.SCHEMA)
+    tables.write_table(args.effects, effects, args.stamp, {"ablation": "mean", "split": "heldout"})
+    reader = region_writing.reader_of(model, scales)
+    written = region_writing.all_rows(
+        found, sites, random, reader, tokenizer.load(handle.directory), settings["logits"]
+    )
+    for name, schema in region_writing.SCHEMAS.items():
+        listed = pa.Table.from_pylist(written[name], schema=schema)
+        tables.write_table(getattr(args, name), listed, args.stamp, {"scale": reader.scale})
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
+    parser.add_argument("--members", type=Path, required=True, metavar="PARQUET")
+    parser.add_argument("--partitions", type=Path, required=True)
+    parser.add_argument("--covariance", type=Path, nargs="+", required=True, metavar="ARRAYS")
+    parser.add_argument("--prompts", type=Path, nargs="+", required=True)
+    parser.add_argument("--effects", type=Path, required=True, metavar="PARQUET")
+    parser.add_argument("--writing", type=Path, required=True, metavar="PARQUET")
+    parser.add_argument("--logits", type=Path, required=True, metavar="PARQUET")
+    command.run(main, parser)

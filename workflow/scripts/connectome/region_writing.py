@@ -1,0 +1,172 @@
+"""What ROIs write: their direction in the logits, and how far their members write alike.
+
+The direction of a ROI is what it adds to the stream when each member moves by one of its own
+standard deviations in the direction of the ROI's profile: sum_j a_j sd_j w_j. Its effect on the
+logits is the direct one alone (what later modules read of it is left out), with the final norm's
+scale frozen at its mean over the answers of discovery prompts. float64.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from connectome import profiles, tokenizer
+from connectome.moments import Moments, correlation
+from connectome.prompts import Prompts
+from connectome.region_effects import REGION, Group
+from connectome.tokenizer import Tokenizer
+from connectome.transformer import Transformer, forward, normalise
+
+Array = np.ndarray
+Row = dict[str, Any]
+MEASURES = ("rms", "cosine", "cosine_signed")
+_SPREAD = ("random", "random_lo", "random_hi")
+SCHEMAS = {
+    "writing": pa.schema(
+        REGION
+        | dict.fromkeys(
+            [name for m in MEASURES for name in (m, *(f"{m}_{end}" for end in _SPREAD))],
+            pa.float64(),
+        )
+        | {"draws": pa.int32()}
+    ),
+    "logits": pa.schema(
+        REGION
+        | {"side": pa.string(), "rank": pa.int32(), "token": pa.int32(), "text": pa.string()}
+        | {"logit": pa.float64()}
+    ),
+}
+
+
+class Site(NamedTuple):
+    """What the ROIs of a site are measured on."""
+
+    writing: Array  # (features, d)
+    sd: Array  # (features,) of the activations
+    m2: Array  # (features, features) centred products of the activations
+
+
+class Reader(NamedTuple):
+    """The final norm and the unembedding, as one linear map of a small change of the stream."""
+
+    unembedding: Array  # (d, vocabulary)
+    scale: float  # of the final norm
+    centred: bool  # whether that norm subtracts the mean
+
+
+def direction(site: Site, members: Array, signs: Array) -> Array:
+    """What a set writes (d,) per standard deviation of all its members, each in its sign."""
+    return (signs * site.sd[members]) @ site.writing[members]
+
+
+def logit_effect(written: Array, reader: Reader) -> Array:
+    """Change of the logits (vocabulary,) by a change (d,) of the last stream; their mean is 0.
+
+    First order, with the norm's scale kept; a constant over the vocabulary changes no probability
+    and is taken away.
+    """
+    if reader.centred:
+        written = written - written.mean()
+    logits = reader.scale * written @ reader.unembedding
+    return logits - logits.mean()
+
+
+def mean_cosine(directions: Array) -> float | None:
+    """Mean cosine over pairs of rows (n, d), O(n d); None below two rows that are not 0."""
+    length = np.linalg.norm(directions, axis=1)
+    unit = directions[length > 0] / length[length > 0, None]
+    n = len(unit)
+    return float(((unit.sum(axis=0) ** 2).sum() - n) / (n * (n - 1))) if n > 1 else None
+
+
+def measure(site: Site, members: Array, signs: Array, reader: Reader) -> dict[str, float | None]:
+    """Root mean square of the logit effect, and mean cosine between members' writing directions.
+
+    `cosine` is between the directions as they are, `cosine_signed` with each turned by its sign.
+    """
+    effect = logit_effect(direction(site, members, signs), reader)
+    written = site.writing[members]
+    return {
+        "rms": float(np.sqrt(np.mean(effect**2))),
+        "cosine": mean_cosine(written),
+        "cosine_signed": mean_cosine(signs[:, None] * written),
+    }
+
+
+def beside_random(site: Site, sets: Sequence[Array], reader: Reader) -> Row:
+    """Mean and central 95 % of the measures over sets of features, each with signs of its own."""
+    found = []
+    for members in sets:
+        signs = profiles.signs(correlation(site.m2[np.ix_(members, members)]))
+        found.append(measure(site, members, signs, reader))
+    row: Row = {"draws": len(found)}
+    for name in MEASURES:
+        known = [values[name] for values in found if values[name] is not None]
+        if known:
+            ends = np.quantile(np.array(known, dtype=np.float64), [0.025, 0.975])
+            spread = (np.mean(known), *ends)
+            row |= {f"{name}_{end}": float(x) for end, x in zip(_SPREAD, spread, strict=True)}
+    return row
+
+
+def extremes(effect: Array, most: int) -> list[tuple[str, int, int]]:
+    """(side, rank, token) of the largest and the smallest logit effects; ties by token id."""
+    order = np.argsort(-effect, kind="stable")
+    most = min(most, len(order) // 2)
+    ends = {"top": order[:most], "bottom": np.argsort(effect, kind="stable")[:most]}
+    return [
+        (side, rank, int(token)) for side, found in ends.items() for rank, token in enumerate(found)
+    ]
+
+
+def site_of(writing: torch.Tensor, moments: Moments) -> Site:
+    """The writing directions and activity of a site."""
+    return Site(writing.double().cpu().numpy(), np.sqrt(moments.variance), moments.m2)
+
+
+@torch.inference_mode()
+def final_scale(model: Transformer, prompts: Prompts) -> float:
+    """Mean scale of the final norm at the answers of clean prompts."""
+    trace = forward(model, prompts.clean)
+    rows = torch.arange(len(prompts), device=trace.batch.last.device)
+    answer = trace.streams[-1][rows, trace.batch.last]
+    return float(normalise(answer, model.size).scale.double().mean())
+
+
+def reader_of(model: Transformer, scales: Sequence[float]) -> Reader:
+    """The final norm at its mean scale over tasks, and the folded unembedding."""
+    unembedding = model.unembedding.double().cpu().numpy()
+    return Reader(unembedding, float(np.mean(scales)), model.size.centred)
+
+
+def all_rows(
+    of_groups: Sequence[Group],
+    sites: Mapping[str, Site],
+    random: Mapping[tuple[str, int], Sequence[Array]],
+    reader: Reader,
+    words: Tokenizer,
+    most: int,
+) -> dict[str, list[Row]]:
+    """Rows of the tables of SCHEMAS: `most` tokens at either end of each ROI's logit effect."""
+    beside = {
+        (site, size): beside_random(sites[site], sets, reader)
+        for (site, size), sets in random.items()
+    }
+    rows: dict[str, list[Row]] = {name: [] for name in SCHEMAS}
+    for group in of_groups:
+        site, live = sites[group.site], len(group.members)
+        name = {"partition": group.partition, "site": group.site, "part": group.part, "live": live}
+        null = beside.get((group.site, live), {"draws": 0})
+        measured = measure(site, group.members, group.signs, reader)
+        rows["writing"].append(name | measured | null)
+        effect = logit_effect(direction(site, group.members, group.signs), reader)[: words.size]
+        rows["logits"] += [
+            name
+            | {"side": side, "rank": rank, "token": token}
+            | {"text": tokenizer.piece(words, token), "logit": float(effect[token])}
+            for side, rank, token in extremes(effect, most)
+        ]
+    return rows
