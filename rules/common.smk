@@ -118,6 +118,14 @@ def attribution_slice(wildcards):
     return canonical({"metrics": metrics, "sites": config["activations"]["sites"]})
 
 
+def card_slice(*names, metrics=()):
+    """`cfg` of a rule that uses these keys of `cards`, and the metrics of these tasks."""
+    chosen = {"cards": {name: config["cards"][name] for name in names}, "seed": config["seed"]}
+    if metrics:
+        chosen["metrics"] = {task: configuration.metric_of(config, task) for task in metrics}
+    return lambda wildcards: canonical(chosen)
+
+
 @functools.cache
 def code_of(script):
     """`code` of a rule: the digests of its script and of every local module behind it, as JSON."""
@@ -265,8 +273,8 @@ def known_files(pattern):
 
 
 def settings(*names):
-    """`cfg` of a rule that uses these keys of the sections `report` and `figures`, or the seed."""
-    known = config["report"] | config["figures"] | {"seed": config["seed"]}
+    """`cfg` of a rule that uses these keys of `report`, `figures` or `partitions`, or the seed."""
+    known = config["report"] | config["figures"] | config["partitions"] | {"seed": config["seed"]}
     return lambda wildcards: canonical({name: known[name] for name in names})
 
 

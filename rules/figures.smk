@@ -143,6 +143,35 @@ rule plot_partitions:
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
+rule plot_hierarchy:
+    input:
+        sites="<results>/tables/sites.csv",
+        levels="<results>/tables/levels.csv",
+    output:
+        csv="<results>/figures/hierarchy.{model}.{dictionary}.{site}.csv",
+        drawn=multiext("<results>/figures/hierarchy.{model}.{dictionary}.{site}", *FIGURE),
+    log:
+        "<logs>/plot_hierarchy/{model}.{dictionary}.{site}.log",
+    benchmark:
+        "<benchmarks>/plot_hierarchy/{model}.{dictionary}.{site}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=settings("dpi", "rois_blocks"),
+        code=code_of("plot_hierarchy"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/plot_hierarchy.py --sites {input.sites:q} --levels {input.levels:q}"
+        " --model {wildcards.model} --dictionary {wildcards.dictionary} --site {wildcards.site}"
+        " --output {output.csv:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
 rule plot_circuit:
     input:
         "<results>/tables/circuits.csv",

@@ -82,6 +82,7 @@
       const wanted = this.figures.reduce((best, figure) =>
         score(figure) > score(best) ? figure : best, this.figures[0]);
       for (const figure of this.figures) figure.hidden = figure !== wanted;
+      fillCards();
       for (const button of all("button", this.bar)) {
         const on = wanted?.dataset[button.dataset.facet] === button.dataset.value;
         button.setAttribute("aria-checked", on);
@@ -95,6 +96,26 @@
     writeHash();
     say(`${facet}: ${value}`);
   };
+
+  // A card holds its content only while it is open and in view: closed ones weigh nothing.
+  const AT_ONCE = 4;
+  const fillCards = () => {
+    for (const card of all(".card")) {
+      const template = card.querySelector(":scope > template");
+      if (!template) continue;
+      const filled = card.lastElementChild !== template;
+      const wanted = card.open && !card.closest("[hidden]");
+      if (wanted && !filled) card.append(make("div", {}, template.content.cloneNode(true)));
+      if (!wanted && filled) card.lastElementChild.remove();
+    }
+  };
+  const opened = [];
+  for (const card of all(".card")) card.addEventListener("toggle", () => {
+    if (opened.includes(card)) opened.splice(opened.indexOf(card), 1);
+    if (card.open && !card.closest("[hidden]")) opened.push(card);
+    if (opened.length > AT_ONCE) opened[0].open = false;
+    fillCards();
+  });
 
   // Sorting: numbers by value, words by letters; fields that are not defined come last.
   const compare = (a, b, down) => {

@@ -11,12 +11,15 @@ _SIGNS = {"\n": "\u23ce", "\t": "\u2192", "\r": "\u21b5"}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
-def visible(text: str, longest: int = 300) -> str:
-    """Text in which every character can be seen; cut in the middle above `longest` characters."""
+def visible(text: str, longest: int = 300, ends: bool = True) -> str:
+    """Text in which every character can be seen; cut in the middle above `longest` characters.
+
+    Without `ends` blanks at either end stay blanks, as within running text.
+    """
     if len(text) > longest:
         kept = longest // 2
         text = f"{text[:kept]} \u2026 ({len(text)} characters) \u2026 {text[-kept:]}"
-    start, stop = len(text) - len(text.lstrip(" ")), len(text.rstrip(" "))
+    start, stop = (len(text) - len(text.lstrip(" ")), len(text.rstrip(" "))) if ends else (0, len(text))
     return "".join(
         "\u2423" if c == " " and not start <= i < stop else _sign(c) for i, c in enumerate(text)
     )

@@ -30,6 +30,11 @@ def token(text: str) -> Html:
     return Html(f'<bdi class="token">{escape(text)}</bdi>')
 
 
+def running(text: str) -> Html:
+    """A token within running text: its leading blank stays one, unless there is nothing else."""
+    return Html(html.escape(visible(text, 60, ends=not text.strip(" ")), quote=True))
+
+
 def tokens(literal: str) -> Html:
     """Tokens of a table field that holds a JSON string or a list of them."""
     value = json.loads(literal)

@@ -1,7 +1,7 @@
 """Tables of the ROI cards: what each ROI responds to, what it writes, what tasks lose without it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from connectome.tabulate.identity import Row, defined, median
@@ -140,28 +140,29 @@ def effect_rows(effects: Named, competent: Mapping[tuple[str, str], bool]) -> li
 def test_rows(effects: Iterable[Row]) -> list[Row]:
     """Per partition and task: how many ROIs lose more than with every random set of their size.
 
-    `expected` is that number where ROIs are themselves random sets.
+    `expected` is that number where ROIs are themselves random sets. A row without task counts over
+    all tasks that the model can do.
     """
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in effects:
-        key = tuple(str(row[name]) for name in ("model", "dictionary", "partition", "task"))
-        groups.setdefault(key, []).append(row)
-    result = []
-    for rows in groups.values():
-        tested = [row for row in rows if row["above_all"] is not None]
-        strongest = max(tested, key=lambda row: row["effect"], default=None)
-        first = {name: rows[0][name] for name in TEST_COLUMNS if name in rows[0]}
-        result.append(
-            first
-            | {
-                "rois": len(rows),
-                "tested": len(tested),
-                "above_all": sum(row["above_all"] for row in tested),
-                "expected": sum(1 / (row["draws"] + 1) for row in tested),
-                "draws": min((row["draws"] for row in tested), default=None),
-                "effect_max": strongest["effect"] if strongest else None,
-                "part_max": strongest["part"] if strongest else None,
-                "random_median": median(row["random_median"] for row in tested),
-            }
-        )
-    return result
+        names = tuple(row[name] for name in ("model", "dictionary", "partition"))
+        groups.setdefault((*names, row["task"]), []).append(row)
+        if row["competent"]:
+            groups.setdefault((*names, None), []).append(row)
+    return [_test(key, rows) for key, rows in groups.items()]
+
+
+def _test(key: tuple[Any, ...], rows: Sequence[Row]) -> Row:
+    tested = [row for row in rows if row["above_all"] is not None]
+    strongest = max(tested, key=lambda row: row["effect"], default=None)
+    return dict(zip(("model", "dictionary", "partition", "task"), key, strict=True)) | {
+        "competent": rows[0]["competent"],
+        "rois": len({row["part"] for row in rows}),
+        "tested": len(tested),
+        "above_all": sum(row["above_all"] for row in tested),
+        "expected": sum(1 / (row["draws"] + 1) for row in tested),
+        "draws": min((row["draws"] for row in tested), default=None),
+        "effect_max": strongest["effect"] if strongest else None,
+        "part_max": strongest["part"] if strongest else None,
+        "random_median": median(row["random_median"] for row in tested),
+    }

@@ -38,7 +38,7 @@ COLUMNS = (
     "null_rolled",
     "null_pass",
 )
-PART_COLUMNS = ("model", "dictionary", "site", "kind", "level", "part", "features")
+PART_COLUMNS = ("model", "dictionary", "site", "kind", "level", "part", "features", "parent")
 NULL_COLUMNS = (
     "model",
     "dictionary",
@@ -115,13 +115,19 @@ def _row(
 
 
 def part_rows(records: Iterable[tuple[Mapping[str, str], Mapping[str, Any]]]) -> list[Row]:
-    """Features per part and level, from (names, sbm record); -1 ungrouped, -2 dead."""
-    return [
-        dict(names) | {"level": level, "part": part, "features": count}
-        for names, fit in records
-        for level, labels in enumerate(fit["levels"])
-        for part, count in sorted(Counter(labels).items())
-    ]
+    """Features per part and level, from (names, sbm record); -1 ungrouped, -2 dead.
+
+    `parent` is the part of the next level that holds a part, None at the coarsest level.
+    """
+    result = []
+    for names, fit in records:
+        for level, labels in enumerate(fit["levels"]):
+            coarser = fit["levels"][level + 1] if level + 1 < len(fit["levels"]) else ()
+            above = dict(zip(labels, coarser, strict=False))
+            for part, count in sorted(Counter(labels).items()):
+                of_part = {"level": level, "part": part, "features": count}
+                result.append(dict(names) | of_part | {"parent": above.get(part)})
+    return result
 
 
 def null_rows(
