@@ -78,7 +78,9 @@ rule ablate_rois:
 rule tabulate_cards:
     input:
         competence=of_all_models("<results>/{model}/tasks/{task}.competence.json"),
+        nodes=of_all_models("<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet"),
         profiles=of_all_models("<results>/{model}/{dictionary}/rois/profiles.parquet"),
+        members=of_all_models("<results>/{model}/{dictionary}/rois/members.parquet"),
         examples=of_all_models("<results>/{model}/{dictionary}/rois/examples.parquet"),
         tokens=of_all_models("<results>/{model}/{dictionary}/rois/tokens.parquet"),
         effects=of_all_models("<results>/{model}/{dictionary}/rois/effects.parquet"),
@@ -104,10 +106,11 @@ rule tabulate_cards:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings(),
+        cfg=settings("method"),
         code=code_of("tabulate_cards"),
     shell:
         "{resources.python:q} {resources.scripts:q}/tabulate_cards.py --competence {input.competence:q}"
+        " --nodes {input.nodes:q} --members {input.members:q}"
         " --profiles {input.profiles:q} --examples {input.examples:q} --tokens {input.tokens:q}"
         " --effects {input.effects:q} --writing {input.writing:q} --logits {input.logits:q}"
         ' --output "$(dirname {output.cards:q})"'

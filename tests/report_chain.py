@@ -18,7 +18,7 @@ from synthetic_results import CANNOT, DICTIONARY
 
 MODEL = "demo"
 PLAN = synthetic_results.plan((MODEL,))
-CFG = PLAN["report"] | {"seed": 1, "dpi": 50, "bins": 24}
+CFG = PLAN["report"] | {"seed": 1, "dpi": 50, "bins": 24, "rois_blocks": None}
 DRAWN_SITES = ["mlp.0.activation", "attn.0.attribution"]
 DRAWN_TASKS = ["ioi", CANNOT]
 SUFFIXES = (".csv", ".pdf", ".svg", ".png")
@@ -128,6 +128,14 @@ def make_tables(root: Path) -> None:
         output=out / "specificity.csv",
         summary=out / "specificity_summary.csv",
     )
+    kinds = ("profiles", "members", "examples", "tokens", "effects", "writing", "logits")
+    call(
+        "tabulate_cards",
+        competence=competence,
+        nodes=found("*/*/circuits/*.nodes.parquet"),
+        output=out,
+        **{kind: found(f"*/*/rois/{kind}.parquet") for kind in kinds},
+    )
     names = ("models", "competence", "sites", "rois", "roi_scores", "sizes", "agreement")
     call(
         "tabulate_summary",
@@ -166,6 +174,15 @@ def make_figures(root: Path) -> None:
         output=out / f"partitions.{stem}.csv",
         **pair,
     )
+    for site in ("mlp.0", "attn.0"):
+        call(
+            "plot_hierarchy",
+            sites=tables / "sites.csv",
+            levels=tables / "levels.csv",
+            site=site,
+            output=out / f"hierarchy.{stem}.{site}.csv",
+            **pair,
+        )
     call("plot_ablation", sizes=tables / "sizes.csv", output=out / f"ablation.{stem}.csv", **pair)
     for sets in ("circuit", "assigned"):
         call(

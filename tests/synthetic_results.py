@@ -18,6 +18,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
+import synthetic_cards
 from connectome import arrays, moments, specificity, tables
 from connectome.labelling import size_statistics
 
@@ -77,6 +78,7 @@ def write(root: Path, seed: int = 1, models: tuple[str, ...] = ("demo", "other")
         for task in TASKS:
             _write_circuit(root / model / DICTIONARY, task, labels, rng)
         _write_specificity(root / model / DICTIONARY, rng)
+        synthetic_cards.write(root / model / DICTIONARY, labels, TASKS, NASTY, STAMP, rng)
 
 
 def width(site: str) -> int:

@@ -14,7 +14,16 @@ from synthetic_results import CANNOT, NASTY
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-SECTIONS = ["summary", "tasks", "covariance", "rois", "circuits", "faithfulness", "appendix"]
+SECTIONS = [
+    "summary",
+    "tasks",
+    "covariance",
+    "rois",
+    "cards",
+    "circuits",
+    "faithfulness",
+    "appendix",
+]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +78,7 @@ def test_every_section_shows_and_nothing_scrolls_sideways(visit, width, scheme):
         "Promise.all([...document.images].filter(i => i.offsetParent)"
         ".map(i => i.decode().then(() => i.naturalWidth > 0, () => false)))"
     )
-    assert len(drawn) == 7 and all(drawn)
+    assert len(drawn) == 8 and all(drawn)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

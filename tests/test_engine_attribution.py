@@ -8,7 +8,16 @@ import torch
 
 import slow_engine
 import tiny_models
-from connectome import ablation, attribution, continuation, gradients, metrics, parts, prompts, transformer
+from connectome import (
+    ablation,
+    attribution,
+    continuation,
+    gradients,
+    metrics,
+    parts,
+    prompts,
+    transformer,
+)
 from connectome.errors import ConfigError
 from slow_engine import slow_model
 from tiny_models import each_family, tiny

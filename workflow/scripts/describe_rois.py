@@ -20,6 +20,11 @@ from connectome import (
 BATCH_ROWS = 8192  # rows in memory; changes nothing but memory
 
 
+def blocks(parts, column):
+    keys = ("document", "position", "token")
+    return profiles.whole_documents(tables.iter_column(parts, column, keys, BATCH_ROWS))
+
+
 def main(args):
     settings, handle = args.cfg["cards"], models.open_handle(args.model)
     words = tokenizer.load(handle.directory)
@@ -29,12 +34,9 @@ def main(args):
     for path in args.covariance:
         content, meta = arrays.read_npz(path)
         site = meta["site"]
-        keys = ("document", "position", "token")
         column = moments.column(site, "activation")
         corpus = descriptions.Corpus(
-            lambda column=column: profiles.whole_documents(
-                tables.iter_column(args.activations, column, keys, BATCH_ROWS)
-            ),
+            functools.partial(blocks, args.activations, column),
             meta["skip_start"],
             handle.record["vocabulary"],
             functools.partial(tokenizer.piece, words),

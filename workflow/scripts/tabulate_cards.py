@@ -5,6 +5,9 @@ from pathlib import Path
 import connectome.tabulate.cards as cards
 from connectome import arrays, command, tables
 from connectome.tabulate.identity import fields
+from connectome.tabulate.region_scores import attributions
+
+NODE_COLUMNS = ("partition", "method", "node", "score")
 
 
 def main(args):
@@ -17,7 +20,15 @@ def main(args):
     for path in args.competence:
         names = fields(path, "{model}/tasks/{task}.competence.json")
         competent[names["model"], names["task"]] = arrays.read_json(path)["competent"]
-    effects = cards.effect_rows(read(args.effects, "effects"), competent)
+    nodes = (
+        (
+            fields(path, "{model}/{dictionary}/circuits/{task}.nodes.parquet"),
+            tables.read_table(path, NODE_COLUMNS).to_pylist(),
+        )
+        for path in args.nodes
+    )
+    scores = attributions(nodes, read(args.members, "members"), args.cfg["method"])
+    effects = cards.effect_rows(read(args.effects, "effects"), competent, scores)
     written = {
         "cards": (
             cards.card_rows(read(args.profiles, "profiles"), read(args.writing, "writing")),
@@ -45,7 +56,8 @@ def main(args):
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--competence", type=Path, nargs="+", required=True, metavar="RECORD")
-    for name in ("profiles", "examples", "tokens", "effects", "writing", "logits"):
+    parser.add_argument("--nodes", type=Path, nargs="+", required=True, metavar="PARQUET")
+    for name in ("profiles", "members", "examples", "tokens", "effects", "writing", "logits"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, metavar="PARQUET")
     parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
     command.run(main, parser)

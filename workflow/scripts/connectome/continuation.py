@@ -64,7 +64,8 @@ def _attend_at(
 ) -> Tensor:
     """Value features (m, h w) at one position of each of m prompts.
 
-    x (m, t, d) and own (m, d), that position's, are normed; hidden (m, t) marks keys it must not see.
+    x (m, t, d) and own (m, d), that position's, are normed; hidden (m, t) marks keys that it must
+    not see.
     """
     query = rotate(own @ module.query + module.query_bias, own_turn)  # (h, m, w)
     key = (x.flatten(0, 1) @ module.key + module.key_bias).unflatten(1, x.shape[:2])

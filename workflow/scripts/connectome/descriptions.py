@@ -25,9 +25,7 @@ SCHEMAS = {
             "threshold": pa.float64(),
         }
     ),
-    "members": pa.schema(
-        {**_REGION, "feature": pa.int32(), "sign": pa.int8(), "sd": pa.float64()}
-    ),
+    "members": pa.schema({**_REGION, "feature": pa.int32(), "sign": pa.int8(), "sd": pa.float64()}),
     "examples": pa.schema(
         {
             **_REGION,

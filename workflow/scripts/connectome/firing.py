@@ -47,7 +47,7 @@ class _Shortlist:
 
     @property
     def bound(self) -> int | None:
-        """First number of the largest key, above which nothing gets in; None while there is room."""
+        """First number of the largest key: above it nothing gets in; None while there is room."""
         if len(self._kept) < self.size:
             return None
         return max(key for key, _ in self._kept.values())[0]

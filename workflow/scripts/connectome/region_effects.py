@@ -81,9 +81,7 @@ def random_sets(
         if key in result or key[1] >= len(candidates):
             continue
         rng = np.random.default_rng([seed, zlib.crc32(group.site.encode()), key[1]])
-        result[key] = [
-            np.sort(rng.choice(candidates, key[1], replace=False)) for _ in range(draws)
-        ]
+        result[key] = [np.sort(rng.choice(candidates, key[1], replace=False)) for _ in range(draws)]
     return result
 
 

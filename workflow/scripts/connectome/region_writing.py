@@ -104,10 +104,9 @@ def beside_random(site: Site, sets: Sequence[Array], reader: Reader) -> Row:
         found.append(measure(site, members, signs, reader))
     row: Row = {"draws": len(found)}
     for name in MEASURES:
-        known = [values[name] for values in found if values[name] is not None]
-        if known:
-            ends = np.quantile(np.array(known, dtype=np.float64), [0.025, 0.975])
-            spread = (np.mean(known), *ends)
+        known = np.array([values[name] for values in found if values[name] is not None], float)
+        if len(known):
+            spread = (known.mean(), *np.quantile(known, [0.025, 0.975]))
             row |= {f"{name}_{end}": float(x) for end, x in zip(_SPREAD, spread, strict=True)}
     return row
 

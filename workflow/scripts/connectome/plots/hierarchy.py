@@ -1,4 +1,4 @@
-"""hierarchy.{model}.{dictionary}.{site}: the nested levels of the block models of a site, as trees."""
+"""hierarchy.{model}.{dictionary}.{site}: nested levels of the block models of a site, as trees."""
 
 from collections.abc import Iterable, Mapping
 from typing import Literal
@@ -10,6 +10,7 @@ import connectome.plots.style as style
 from connectome.plots.palette import BAND, BLUE, INK, MUTED, RULE, SKY
 
 COLUMNS = ("kind", "level", "part", "name", "features", "parent", "height", "status")
+_FROM_LEVELS = ("kind", "level", "part", "features", "parent")
 KINDS = ("activation", "attribution")
 Side = Literal["left", "right"]
 _LINE, _FEWEST, _TALLEST = 0.165, 4, 9.0  # inches of a leaf; leaves; inches
@@ -41,21 +42,18 @@ def select(
         if not here(fit):
             continue
         if fit["status"] != "ok":
-            empty = dict.fromkeys(COLUMNS, "")
-            result.append(empty | {"kind": fit["kind"], "status": fit["status"]})
+            refused: dict[str, object] = dict.fromkeys(COLUMNS, "")
+            result.append(refused | {"kind": fit["kind"], "status": fit["status"]})
             continue
         counts = [int(count) for count in fit["levels"].split(" > ")]
         finest = 0 if blocks is None else counts.index(min(counts, key=lambda n: abs(n - blocks)))
-        tree = [
-            row for row in rows if row["kind"] == fit["kind"] and int(row["level"]) >= finest
-        ]
+        tree = [row for row in rows if row["kind"] == fit["kind"] and int(row["level"]) >= finest]
         heights = _heights(tree)
-        result += [
-            {name: row[name] for name in ("kind", "level", "part", "features", "parent")}
-            | {"name": _name(site, int(row["part"])), "status": fit["status"]}
-            | {"height": repr(heights[int(row["level"]), int(row["part"])])}
-            for row in tree
-        ]
+        for row in tree:
+            of_part: dict[str, object] = {name: row[name] for name in _FROM_LEVELS}
+            of_part |= {"name": _name(site, int(row["part"])), "status": fit["status"]}
+            of_part["height"] = repr(heights[int(row["level"]), int(row["part"])])
+            result.append(of_part)
     return result
 
 
@@ -153,7 +151,7 @@ def _tree(axes: Axes, rows: list[dict[str, str]], largest: float) -> None:
                 color=MUTED,
             )
     if sum(int(row["part"]) >= 0 for row in leaves) == 1:
-        style.subdued(axes, len(levels) - 1, 1.2, "one group: no regions to tell apart", va="center")
+        style.subdued(axes, len(levels) - 1, 1.2, "one group: no regions to tell apart")
     axes.set_xlim(-0.25, len(levels) - 0.2 + 0.15 * len(levels))
     axes.set_xticks(range(len(levels)), [f"level {level}" for level in levels])
 

@@ -19,7 +19,9 @@ def visible(text: str, longest: int = 300, ends: bool = True) -> str:
     if len(text) > longest:
         kept = longest // 2
         text = f"{text[:kept]} \u2026 ({len(text)} characters) \u2026 {text[-kept:]}"
-    start, stop = (len(text) - len(text.lstrip(" ")), len(text.rstrip(" "))) if ends else (0, len(text))
+    start, stop = 0, len(text)
+    if ends:
+        start, stop = len(text) - len(text.lstrip(" ")), len(text.rstrip(" "))
     return "".join(
         "\u2423" if c == " " and not start <= i < stop else _sign(c) for i, c in enumerate(text)
     )

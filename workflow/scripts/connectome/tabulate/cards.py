@@ -1,10 +1,11 @@
-"""Tables of the ROI cards: what each ROI responds to, what it writes, what tasks lose without it."""
+"""Tables of the ROI cards: what ROIs respond to, what they write, what tasks lose without them."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from connectome.tabulate.identity import Row, defined, median
+from connectome.tabulate.region_scores import Attribution, rank_correlation
 from connectome.tabulate.rois import part_name
 
 _ROI = ("model", "dictionary", "partition", "site", "part")
@@ -54,6 +55,7 @@ TOKEN_COLUMNS = (
 LOGIT_COLUMNS = (*_ROI, "side", "rank", "text", "logit")
 EFFECT_COLUMNS = (
     *_ROI,
+    "live",
     "task",
     "competent",
     "metric",
@@ -73,20 +75,37 @@ EFFECT_COLUMNS = (
     "accuracy_lo",
     "accuracy_hi",
     "accuracy_random",
+    "attribution",
+    "attribution_mean",
+    "attribution_active",
     "draws",
     "pairs",
     "distinct",
 )
+_RANKS = {
+    "rank_size_effect": ("live", "effect"),
+    "rank_size_attribution": ("live", "attribution"),
+    "rank_size_mean": ("live", "attribution_mean"),
+    "rank_size_active": ("live", "attribution_active"),
+    "rank_effect_attribution": ("effect", "attribution"),
+}
 TEST_COLUMNS = (
     *("model", "dictionary", "partition", "task", "competent", "rois", "tested"),
     *("above_all", "expected", "draws", "effect_max", "part_max", "random_median"),
+    *_RANKS,
 )
 
 Named = Iterable[tuple[Mapping[str, str], Iterable[Mapping[str, Any]]]]
 
 
+def _short(value: Any) -> Any:
+    """Floats to six significant digits: the Parquet files behind keep them all, a page need not."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def _named(names: Mapping[str, str], row: Mapping[str, Any]) -> Row:
-    return {**names, **row, "part": part_name(row["site"], row["part"])}
+    short = {name: _short(value) for name, value in row.items()}
+    return {**names, **short, "part": part_name(row["site"], row["part"])}
 
 
 def card_rows(profiles: Named, writing: Named) -> list[Row]:
@@ -99,7 +118,7 @@ def card_rows(profiles: Named, writing: Named) -> list[Row]:
     result = []
     for names, rows in profiles:
         for row in (_named(names, row) for row in rows):
-            share = row["fires"] / row["tokens"] if row["tokens"] else None
+            share = _short(row["fires"] / row["tokens"]) if row["tokens"] else None
             whole = written[tuple(row[name] for name in _ROI)] | row | {"fire_share": share}
             result.append({name: defined(whole[name]) for name in CARD_COLUMNS})
     return result
@@ -117,7 +136,7 @@ def example_rows(examples: Named) -> list[Row]:
 
 
 def text_rows(tokens: Named, columns: Iterable[str]) -> list[Row]:
-    """Rows about single tokens; their text as a JSON string, so that no reader takes it for more."""
+    """Rows about single tokens; their text as a JSON string, never a formula or a line break."""
     return [
         {name: json.dumps(row[name]) if name == "text" else row[name] for name in columns}
         for names, rows in tokens
@@ -125,14 +144,25 @@ def text_rows(tokens: Named, columns: Iterable[str]) -> list[Row]:
     ]
 
 
-def effect_rows(effects: Named, competent: Mapping[tuple[str, str], bool]) -> list[Row]:
-    """One row per ROI and task. `above_all`: it loses more than with every random set."""
+def effect_rows(
+    effects: Named,
+    competent: Mapping[tuple[str, str], bool],
+    attributions: Mapping[tuple[str, ...], Attribution],
+) -> list[Row]:
+    """One row per ROI and task. `above_all`: it loses more than with every random set.
+
+    attributions: by (model, dictionary, task, partition, part), a part by its name.
+    """
     result = []
     for names, rows in effects:
         for row in (_named(names, row) for row in rows):
             row["competent"] = competent[row["model"], row["task"]]
             tested = row["p"] is not None
-            row["above_all"] = row["p"] <= 1 / (row["draws"] + 1) if tested else None
+            row["above_all"] = round(row["p"] * (row["draws"] + 1)) == 1 if tested else None
+            key = tuple(row[name] for name in ("model", "dictionary", "task", "partition", "part"))
+            names_of = ("attribution", "attribution_mean", "attribution_active")
+            found = attributions.get(key, Attribution())
+            row |= {name: _short(x) for name, x in zip(names_of, found, strict=True)}
             result.append({name: defined(row[name]) for name in EFFECT_COLUMNS})
     return result
 
@@ -140,29 +170,51 @@ def effect_rows(effects: Named, competent: Mapping[tuple[str, str], bool]) -> li
 def test_rows(effects: Iterable[Row]) -> list[Row]:
     """Per partition and task: how many ROIs lose more than with every random set of their size.
 
-    `expected` is that number where ROIs are themselves random sets. A row without task counts over
-    all tasks that the model can do.
+    `expected` is that number where ROIs are themselves random sets. `rank_*` are Spearman
+    correlations over ROIs between their size (live features), their effect and the absolute values
+    of their attribution. The row without task counts over all tasks that the model can do; its
+    correlations are medians over those. Nothing is defined for a task that the model cannot do.
     """
-    groups: dict[tuple[Any, ...], list[Row]] = {}
+    groups: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
     for row in effects:
         names = tuple(row[name] for name in ("model", "dictionary", "partition"))
-        groups.setdefault((*names, row["task"]), []).append(row)
-        if row["competent"]:
-            groups.setdefault((*names, None), []).append(row)
-    return [_test(key, rows) for key, rows in groups.items()]
+        groups.setdefault(names, {}).setdefault(row["task"], []).append(row)
+    result = []
+    for names, tasks in groups.items():
+        of_pair = dict(zip(("model", "dictionary", "partition"), names, strict=True))
+        found = [of_pair | {"task": task} | _test(rows) for task, rows in tasks.items()]
+        able = [row for rows in tasks.values() for row in rows if row["competent"]]
+        ranks = {
+            name: median(row[name] for row in found if row[name] is not None) for name in _RANKS
+        }
+        result += [*found, of_pair | {"task": None} | _test(able) | ranks]
+    return result
 
 
-def _test(key: tuple[Any, ...], rows: Sequence[Row]) -> Row:
+def _test(rows: Sequence[Row]) -> Row:
+    able = bool(rows) and rows[0]["competent"]
+    empty: Row = dict.fromkeys(TEST_COLUMNS[4:]) | {"competent": able}
+    empty["rois"] = len({row["part"] for row in rows})
+    if not able:
+        return empty
     tested = [row for row in rows if row["above_all"] is not None]
     strongest = max(tested, key=lambda row: row["effect"], default=None)
-    return dict(zip(("model", "dictionary", "partition", "task"), key, strict=True)) | {
-        "competent": rows[0]["competent"],
-        "rois": len({row["part"] for row in rows}),
+    return empty | {
         "tested": len(tested),
         "above_all": sum(row["above_all"] for row in tested),
-        "expected": sum(1 / (row["draws"] + 1) for row in tested),
+        "expected": _short(sum(1 / (row["draws"] + 1) for row in tested)),
         "draws": min((row["draws"] for row in tested), default=None),
         "effect_max": strongest["effect"] if strongest else None,
         "part_max": strongest["part"] if strongest else None,
         "random_median": median(row["random_median"] for row in tested),
+        **{name: _short(_rank(rows, *columns)) for name, columns in _RANKS.items()},
     }
+
+
+def _rank(rows: Sequence[Row], x: str, y: str) -> float | None:
+    def column(name: str) -> list[float | None]:
+        if name.startswith("attribution"):
+            return [None if row[name] is None else abs(row[name]) for row in rows]
+        return [row[name] for row in rows]
+
+    return rank_correlation(column(x), column(y))

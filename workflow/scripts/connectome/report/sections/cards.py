@@ -39,7 +39,7 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
     by_roi = {name: _by_roi(tables[name].lines) for name in ("examples", "tokens", "logits")}
     by_roi |= {"effects": _by_roi(tables["effects"].lines)}
     rois = {_key(line): line for line in results.table("rois").lines}
-    figures = []
+    figures: list[dict[str, Any]] = []
     for names in _sites(plan):
         lines = tables["cards"].where(**names)
         full = _full_bar(tables["effects"].where(**names))
@@ -47,19 +47,17 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
             {
                 "partition": partition,
                 "kind": kind,
-                "cards": [
-                    _card(line, by_roi, rois, full) for line in lines if line["partition"] == partition
-                ],
+                "cards": [_card(line, by_roi, rois, full) for line in of_partition],
             }
             for partition, kind in KINDS.items()
+            if (of_partition := _where(lines, "partition", partition))
         ]
         figures.append({"names": names, "figure": _figure(names), "groups": groups})
-    shown = next((card for f in figures for g in f["groups"] for card in g["cards"]), None)
     totals = [line for line in tables["tests"].lines if not line["task"]]
     return {
         "tables": tables,
         "figures": figures,
-        "first": shown,
+        "first": next((f["groups"][0]["cards"][0] for f in figures if f["groups"]), None),
         "totals": totals,
         "tests": [line for line in tables["tests"].lines if line["task"]],
         "missing_tables": [f"roi_{name}" for name in TABLES if tables[name].missing],
