@@ -18,8 +18,8 @@ from report_chain import CFG, SUFFIXES
 from synthetic_results import CANNOT, NASTY
 
 KINDS = [
-    *("ablation", "circuit", "competence", "covariance", "faithfulness", "partitions", "rois"),
-    *("specificity", "training"),
+    *("ablation", "circuit", "competence", "covariance", "faithfulness", "hierarchy"),
+    *("partitions", "rois", "specificity", "training"),
 ]
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -82,7 +82,6 @@
       const wanted = this.figures.reduce((best, figure) =>
         score(figure) > score(best) ? figure : best, this.figures[0]);
       for (const figure of this.figures) figure.hidden = figure !== wanted;
-      fillCards();
       for (const button of all("button", this.bar)) {
         const on = wanted?.dataset[button.dataset.facet] === button.dataset.value;
         button.setAttribute("aria-checked", on);
@@ -90,32 +89,38 @@
       }
     }
   }
+  const showAll = () => {
+    for (const picker of pickers) picker.show();
+    showCards();
+  };
   const select = (facet, value) => {
     chosen[facet] = value;
-    for (const picker of pickers) picker.show();
+    showAll();
     writeHash();
     say(`${facet}: ${value}`);
   };
 
-  // A card holds its content only while it is open and in view: closed ones weigh nothing.
+  // Cards of a site, and the content of a card, lie in a template until they are looked at:
+  // what is folded away weighs nothing, and keeps its state.
   const AT_ONCE = 4;
-  const fillCards = () => {
-    for (const card of all(".card")) {
-      const template = card.querySelector(":scope > template");
-      if (!template) continue;
-      const filled = card.lastElementChild !== template;
-      const wanted = card.open && !card.closest("[hidden]");
-      if (wanted && !filled) card.append(make("div", {}, template.content.cloneNode(true)));
-      if (!wanted && filled) card.lastElementChild.remove();
-    }
+  const fold = (holder, wanted) => {
+    const template = holder.querySelector(":scope > template");
+    if (!template) return;
+    if (wanted) holder.append(template.content);
+    else while (template.nextSibling) template.content.append(template.nextSibling);
+  };
+  const showCards = () => {
+    for (const deck of all(".deck")) fold(deck, !deck.closest("[hidden]"));
+    for (const card of all(".card")) fold(card, card.open);
   };
   const opened = [];
-  for (const card of all(".card")) card.addEventListener("toggle", () => {
+  document.addEventListener("toggle", ({ target: card }) => {
+    if (!card.matches(".card")) return;
     if (opened.includes(card)) opened.splice(opened.indexOf(card), 1);
-    if (card.open && !card.closest("[hidden]")) opened.push(card);
+    if (card.open) opened.push(card);
     if (opened.length > AT_ONCE) opened[0].open = false;
-    fillCards();
-  });
+    fold(card, card.open);
+  }, true);
 
   // Sorting: numbers by value, words by letters; fields that are not defined come last.
   const compare = (a, b, down) => {
@@ -212,10 +217,10 @@
 
   for (const root of all(".picker")) pickers.push(new Picker(root));
   readHash();
-  for (const picker of pickers) picker.show();
+  showAll();
   addEventListener("hashchange", () => {
     readHash();
-    for (const picker of pickers) picker.show();
+    showAll();
   });
   all("main table[data-table]").forEach(enhance);
   for (const details of all("details.source-table"))

@@ -53,13 +53,13 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
             if (of_partition := _where(lines, "partition", partition))
         ]
         figures.append({"names": names, "figure": _figure(names), "groups": groups})
-    totals = [line for line in tables["tests"].lines if not line["task"]]
+    tests = [line for line in tables["tests"].lines if line["model"] in plan["models"]]
     return {
         "tables": tables,
         "figures": figures,
-        "first": next((f["groups"][0]["cards"][0] for f in figures if f["groups"]), None),
-        "totals": totals,
-        "tests": [line for line in tables["tests"].lines if line["task"]],
+        "first": figures[0]["groups"][0]["cards"][0] if figures and figures[0]["groups"] else None,
+        "totals": [line for line in tests if not line["task"] and line["tested"]],
+        "tests": [line for line in tests if line["task"] and line["tested"]],
         "missing_tables": [f"roi_{name}" for name in TABLES if tables[name].missing],
     }
 
@@ -91,8 +91,10 @@ def _card(
     ]
     effects = [{"line": row, "style": _bar(row, full)} for row in of["effects"]]
     judged = [row for row in of["effects"] if row["competent"] == "true" and row["effect"]]
+    favoured = _where(of["tokens"], "place", "token")[:3]
     return {
         "line": line,
+        "gist": Html(" ".join(marks.token(json.loads(row["text"])) for row in favoured)),
         "roi": rois.get(key),
         "examples": examples,
         "tokens": {place: _where(of["tokens"], "place", place) for place in ("token", "previous")},
