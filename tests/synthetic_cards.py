@@ -53,7 +53,7 @@ def _region(
     for kind in ("top", "uniform"):
         for rank in range(2):
             texts = [WORDS[int(i)] for i in rng.integers(0, len(WORDS), 7)]
-            texts[3] = nasty[(name["part"] + rank) % len(nasty)]
+            texts[3] = nasty[(name["part"] + 3 * rank + 2) % len(nasty)]
             scores = [None, *np.round(rng.normal(0, 1, 6), 3).tolist()]
             scores[3] = 5.25 - rank
             add(

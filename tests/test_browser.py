@@ -129,6 +129,28 @@ def test_one_selection_moves_all_pictures_and_lives_in_the_address(visit):
     assert "mlp.0" in again.locator("#covariance figure:visible").get_attribute("id")
 
 
+def test_cards_follow_the_site_and_hold_their_content_only_while_open(visit):
+    page = visit()
+    shown = page.locator("#cards figure:visible")
+    shown.get_by_role("heading", name="What tasks lose").first.wait_for()
+    page.locator("#cards").get_by_role("radio", name="mlp.0").click()
+    cards = shown.locator(".card")
+    assert shown.get_attribute("id") == "hierarchy.demo.neurons.mlp.0" and cards.count() == 12
+    assert "mlp.0" in page.locator("#covariance figure:visible").get_attribute("id")
+    assert shown.locator(".card h5").count() == 4  # the first card alone is open
+    for i in range(1, 6):
+        cards.nth(i).locator("summary").click()
+        cards.nth(i).locator(".losses").wait_for()
+    is_open = cards.evaluate_all("cards => cards.map(card => card.open)")
+    assert is_open[:6] == [False] * 2 + [True] * 4
+    shown.locator(".card h5").nth(15).wait_for()
+    assert shown.locator(".card h5").count() == 16
+    page.locator("#cards").get_by_role("radio", name="attn.2").click()
+    assert page.locator("#cards .deck .card:visible").count() == 6
+    page.locator("#cards").get_by_role("radio", name="mlp.0").click()
+    assert shown.locator(".card h5").count() == 16  # as it was left
+
+
 def test_malformed_addresses_are_ignored_part_by_part(visit):
     rng = random.Random(1)
     pieces = ["task=ioi", "task=%", "site=%ZZ", "kind=nope", "x" * 900, "&&=", "model=%00", "<b>"]

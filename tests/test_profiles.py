@@ -1,4 +1,4 @@
-"""Activity profiles of ROIs, firing, examples and favoured tokens, on arrays small enough to check."""
+"""Profiles of ROIs, firing, examples and favoured tokens, on arrays small enough to check."""
 
 import json
 
@@ -248,11 +248,7 @@ def test_the_strongest_documents_are_kept_whatever_comes_later():
     every = described(batches, examples=1000)
     for profile in rows["profiles"]:
         few, all_ = (
-            [
-                e
-                for e in found["examples"]
-                if _key(e) == _key(profile) and e["kind"] == "top"
-            ]
+            [e for e in found["examples"] if _key(e) == _key(profile) and e["kind"] == "top"]
             for found in (rows, every)
         )
         assert few == all_[:3]

@@ -109,17 +109,17 @@
     if (wanted) holder.append(template.content);
     else while (template.nextSibling) template.content.append(template.nextSibling);
   };
+  let opened = []; // cards in view, the longest open first
   const showCards = () => {
     for (const deck of all(".deck")) fold(deck, !deck.closest("[hidden]"));
+    const open = all(".card[open]").filter((card) => !card.closest("[hidden]"));
+    opened = [...opened.filter((card) => open.includes(card)),
+      ...open.filter((card) => !opened.includes(card))];
+    for (const card of opened.slice(0, -AT_ONCE)) card.open = false;
     for (const card of all(".card")) fold(card, card.open);
   };
-  const opened = [];
-  document.addEventListener("toggle", ({ target: card }) => {
-    if (!card.matches(".card")) return;
-    if (opened.includes(card)) opened.splice(opened.indexOf(card), 1);
-    if (card.open) opened.push(card);
-    if (opened.length > AT_ONCE) opened[0].open = false;
-    fold(card, card.open);
+  document.addEventListener("toggle", ({ target }) => {
+    if (target.matches(".card")) showCards();
   }, true);
 
   // Sorting: numbers by value, words by letters; fields that are not defined come last.
