@@ -15,7 +15,7 @@ from slow_engine import SlowModel, slow_model
 from tiny_models import each_family, tiny
 
 ABLATIONS = ("counterfactual", "mean", "zero")
-each_kind = pytest.mark.parametrize("kind", ["modules", "heads", "rois"])
+each_kind = pytest.mark.parametrize("kind", ["modules", "heads", "rois", "top_features"])
 
 
 def close(found, expected, atol=1e-10):
@@ -69,7 +69,7 @@ def test_edge_runs_equal_the_definition(family, kind, kind_of_ablation):
 
 
 @each_family
-@pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features"])
+@pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features", "top_features"])
 @pytest.mark.parametrize("kind_of_ablation", ABLATIONS)
 def test_full_graph_is_the_model_and_empty_graph_is_the_ablated_run(family, kind, kind_of_ablation):
     """Eight prompts that share their first words, prompt by prompt."""
@@ -242,7 +242,7 @@ def test_no_reader_sees_what_was_kept_for_another(monkeypatch):
 
 
 @each_family
-@pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features"])
+@pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features", "top_features"])
 @pytest.mark.parametrize("kind_of_ablation", ABLATIONS)
 def test_runs_leave_their_inputs_alone(family, kind, kind_of_ablation):
     """One circuit on one prompt, twice: nothing is written into ablated values or weights."""
