@@ -12,6 +12,7 @@ import tiny_models
 from connectome import (
     ablation,
     attribution,
+    blocks,
     circuits,
     gradients,
     metrics,
@@ -19,6 +20,7 @@ from connectome import (
     parts,
     prompts,
     transformer,
+    wiring,
 )
 from connectome.errors import ConfigError
 from slow_engine import slow_model
@@ -280,14 +282,14 @@ def linear(monkeypatch):
     _, model = tiny("gpt2")
 
     def no_norm(x, size):
-        return transformer.Normed(x, torch.ones_like(x[..., :1]))
+        return blocks.Normed(x, torch.ones_like(x[..., :1]))
 
-    for module in (transformer, ablation, gradients):
+    for module in (transformer, ablation, wiring, gradients):
         monkeypatch.setattr(module, "normalise", no_norm)
     monkeypatch.setattr(gradients, "normalise_backward", lambda grad, normed, size: grad)
-    monkeypatch.setitem(transformer.ACTIVATIONS, "gelu_new", lambda x: x)
+    monkeypatch.setitem(blocks.ACTIVATIONS, "gelu_new", lambda x: x)
     monkeypatch.setitem(gradients.SLOPES, "gelu_new", torch.ones_like)
-    blocks = tuple(
+    layers = tuple(
         (
             dataclasses.replace(
                 attn,
@@ -298,7 +300,7 @@ def linear(monkeypatch):
         )
         for attn, mlp in model.blocks
     )
-    return dataclasses.replace(model, blocks=blocks)
+    return dataclasses.replace(model, blocks=layers)
 
 
 def test_on_a_linear_model_first_order_is_exact(linear):
@@ -319,25 +321,25 @@ def test_rotated_stream_changes_no_score(linear):
     turn = torch.linalg.qr(torch.randn(d, d, generator=torch.Generator().manual_seed(0)).double())[
         0
     ]
-    blocks = tuple(
+    layers = tuple(
         (
             dataclasses.replace(
                 a,
-                query=turn.T @ a.query,
-                key=turn.T @ a.key,
-                value=turn.T @ a.value,
+                query=a.query @ turn,
+                key=a.key @ turn,
+                value=a.value @ turn,
                 output=a.output @ turn,
                 constant=a.constant @ turn,
             ),
             dataclasses.replace(
-                m, up=turn.T @ m.up, down=m.down @ turn, constant=m.constant @ turn
+                m, up=m.up @ turn, output=m.output @ turn, constant=m.constant @ turn
             ),
         )
         for a, m in linear.blocks
     )
     turned = dataclasses.replace(
         linear,
-        blocks=blocks,
+        blocks=layers,
         embedding=linear.embedding @ turn,
         positions=linear.positions @ turn,
         unembedding=turn.T @ linear.unembedding,
