@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 
 from connectome import ablation, attribution, parts, prompts, transformer  # noqa: E402
 from connectome.architectures import Dimensions  # noqa: E402
-from connectome.transformer import Attention, Mlp, Transformer  # noqa: E402
+from connectome.blocks import Attention, Mlp  # noqa: E402
+from connectome.transformer import Transformer  # noqa: E402
 
 PROMPTS, TOKENS = 10, 15
 SIZES = {
@@ -44,10 +45,10 @@ def random_model(size: dict[str, int]) -> Transformer:
     blocks = tuple(
         (
             Attention(
-                *(draw(h, d, w), draw(h, 1, w), draw(h, d, w), draw(h, 1, w), draw(h, d, w)),
-                *(draw(h, w, d), draw(d)),
+                *(draw(h, d, w).mT.contiguous(), draw(h, w), draw(h, d, w).mT.contiguous()),
+                *(draw(h, w), draw(h, d, w).mT.contiguous(), draw(h, w, d), draw(d)),
             ),
-            Mlp(None, None, draw(f, d).T, draw(f), draw(f, d), draw(d)),  # as loading lays it out
+            Mlp(None, None, draw(d, f).T.contiguous(), draw(f), draw(f, d), draw(d)),
         )
         for _ in range(size["layers"])
     )

@@ -75,6 +75,8 @@ def test_every_section_of_the_default_has_a_schema_and_every_key_is_explained():
         ({"circuits.partitions": ["roys"]}, "circuits.partitions: 'roys' .*did you mean 'rois'"),
         ({"sbm.classical_features": 301}, "sbm.classical_features: 301 .* from 0 to 300"),
         ({"circuits.partitions": ["heads", "classical"]}, "'classical' is not made while sbm"),
+        ({"circuits.exact": ["top_features"]}, "'top_features' with .* too many edges to run"),
+        ({"circuits.partitions": ["top_features"]}, "chosen by the scores of 'features'"),
         ({"evaluation.random_sizes": [0.07]}, "evaluation.random_sizes: 0.07 .*sizes"),
     ],
 )  # fmt: skip
@@ -124,11 +126,11 @@ def test_the_workflow_stops_before_any_job(tmp_path):
 
 def test_the_names_that_a_configuration_may_use_are_those_of_the_code():
     """Listed apart, because the modules that own them import torch and pyarrow."""
-    from connectome import attribution, partitions
+    from connectome import attribution, part_graphs, partitions
 
     with pytest.raises(ConfigError) as caught:
         attribution.method("no such method")
     known = str(caught.value).split("; known: ")[1].split(", ")
     assert sorted(configuration.METHODS) == sorted(known)
-    made = {*partitions.MADE_HERE, "random", "features"}
+    made = {*partitions.MADE_HERE, "random", part_graphs.FEATURES, part_graphs.TOP_FEATURES}
     assert set(configuration.PARTITIONS) == made

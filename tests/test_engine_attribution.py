@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -11,19 +12,24 @@ import tiny_models
 from connectome import (
     ablation,
     attribution,
+    blocks,
+    circuits,
     continuation,
     gradients,
     metrics,
+    part_graphs,
     parts,
     prompts,
     transformer,
+    wiring,
 )
 from connectome.errors import ConfigError
 from slow_engine import slow_model
 from tiny_models import each_family, tiny
 
 METHODS = ("eap", "eap-ig-inputs", "path", "clean-corrupted")
-each_kind = pytest.mark.parametrize("kind", ["modules", "heads", "rois"])
+EDGE_KINDS = ("modules", "heads", "rois", "top_features")
+each_kind = pytest.mark.parametrize("kind", EDGE_KINDS)
 METRIC = "logit_difference"
 
 
@@ -98,39 +104,39 @@ def test_out_edges_sum_to_the_node_score(family, metric, kind_of_ablation):
     graphs = tiny_models.part_graphs(model)
     found = attribute(model, pairs(2), graphs, metric=metric, steps=2, ablation=kind_of_ablation)
     for method in METHODS:
-        for kind in ("modules", "heads", "rois"):
+        for kind in EDGE_KINDS:
             scores = found[kind, method]
             np.testing.assert_allclose(scores.edges.sum(1), scores.nodes, atol=1e-10)
 
 
-@each_family
-@pytest.mark.parametrize("method", ["eap", "path"])
-def test_scores_of_coarse_parts_are_sums_of_their_members(family, method):
-    """Nodes of features, edges of a labelling merged at random."""
-    _, model = tiny(family)
-    graphs = tiny_models.part_graphs(model)
-    fine = graphs["rois"]
-    merged = {
-        site: np.maximum(nodes - fine.bounds[site][0], 1) - 1
-        for site, nodes in fine.members.items()
-    }
-    graphs["merged"] = coarse = parts.labelled(merged, model.sites)
-    found = attribute(model, pairs(3), graphs, [method], steps=2)
-    for kind, graph in graphs.items():
-        nodes = np.zeros((3, graph.writers))
-        nodes[:, 0] = found["features", method].nodes[:, 0]
-        for site, of_features in graph.members.items():
-            one = found["features", method].nodes[:, graphs["features"].members[site]]
-            np.add.at(nodes, (slice(None), of_features), one)
-        np.testing.assert_allclose(found[kind, method].nodes, nodes, atol=1e-10)
+def summed(fine, coarse, scores):
+    """Scores of a graph of single features added up by the parts of a coarser one."""
     into = np.zeros(fine.writers + 1, dtype=int)
-    for site in model.sites:
+    for site in fine.sites:
         into[fine.members[site]] = coarse.members[site]
     into[-1] = coarse.writers
-    edges = np.zeros((3, coarse.writers, coarse.writers))
+    nodes = np.zeros((len(scores.nodes), coarse.writers))
+    np.add.at(nodes, (slice(None), into[:-1]), scores.nodes)
+    edges = np.zeros((len(scores.nodes), *coarse.exists.shape))
     v, u = fine.edges
-    np.add.at(edges, (slice(None), into[v + 1] - 1, into[u]), found["rois", method].edges[:, v, u])
-    np.testing.assert_allclose(found["merged", method].edges, edges, atol=1e-10)
+    np.add.at(edges, (slice(None), into[v + 1] - 1, into[u]), scores.edges[:, v, u])
+    return nodes, edges
+
+
+@each_family
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_of_coarse_parts_are_sums_of_their_members(family, method):
+    """Nodes and edges of modules, heads, random groups and top features, from single features."""
+    _, model = tiny(family)
+    graphs = tiny_models.part_graphs(model)
+    fine = graphs["features"]
+    found = attribution.attribute(model, pairs(3), graphs, [method], METRIC, steps=2)
+    top = part_graphs.top_features(fine, found["features", method], 9)
+    found |= attribute(model, pairs(3), {"top": top}, [method], steps=2)
+    for kind, graph in (graphs | {"top": top}).items():
+        nodes, edges = summed(fine, graph, found["features", method])
+        np.testing.assert_allclose(found[kind, method].nodes, nodes, atol=1e-10)
+        np.testing.assert_allclose(found[kind, method].edges, edges, atol=1e-10)
 
 
 @each_family
@@ -183,7 +189,12 @@ def test_batches_order_copies_and_padding_change_no_score(family):
 @each_family
 @pytest.mark.parametrize(
     ("kind", "kind_of_ablation"),
-    [("modules", "counterfactual"), ("heads", "zero"), ("rois", "counterfactual")],
+    [
+        ("modules", "counterfactual"),
+        ("heads", "zero"),
+        ("rois", "counterfactual"),
+        ("top_features", "counterfactual"),
+    ],
 )
 def test_exact_scores_equal_the_definition(family, kind, kind_of_ablation):
     """m(N) - m(N with x_v replaced by x_v - Delta_u), and the same for a part everywhere."""
@@ -192,7 +203,7 @@ def test_exact_scores_equal_the_definition(family, kind, kind_of_ablation):
     lists = tiny_models.prompt_lists(2, longest=5)
     chosen = prompts.of_lists(*lists)
     found = attribution.exact(model, chosen, graph, METRIC, kind_of_ablation)
-    every = {"rois": 23, "heads": 5, "modules": 2}[kind]
+    every = {"rois": 23, "top_features": 11, "heads": 5, "modules": 2}[kind]
     v, u = (column[::every] for column in graph.edges)
     for row in range(2):
         clean, corrupted, right, wrong = (column[row] for column in lists)
@@ -217,6 +228,46 @@ def test_exact_scores_equal_the_definition(family, kind, kind_of_ablation):
             assert found.nodes[row, writer] == pytest.approx(loss, abs=1e-9)
 
 
+SETTINGS = {
+    "partitions": ["features", "heads", "top_features"],
+    "top_features": 5,
+    "methods": ["eap", "eap-ig-inputs"],
+    "steps": 2,
+    "exact": ["top_features"],
+    "exact_pairs": 2,
+    "ablation": "counterfactual",
+    "batch_pairs": 3,
+}
+
+
+@each_family
+def test_top_features_are_those_of_the_last_method_and_come_back_from_the_table(family):
+    """Five single nodes, the rest of each module one part; a ranking by the first would differ."""
+    _, model = tiny(family)
+    counts = {site: model.features(site) for site in model.sites}
+    width, none = model.size.head_width, pa.table({})
+    graphs = part_graphs.build(SETTINGS["partitions"], none, counts, width, 1)
+    assert list(graphs) == ["features", "heads"]
+    graphs, found = circuits.score(model, pairs(5), graphs, SETTINGS, METRIC)
+    single = {name for name in graphs["top_features"].names if ".n" in name}
+    best = {}
+    for method in SETTINGS["methods"]:
+        means = np.abs(found["features", method].nodes.mean(0))
+        order = sorted(range(1, len(means)), key=lambda node, by=means: -by[node])
+        best[method] = {graphs["features"].names[node] for node in order[:5]}
+    assert single == best["eap-ig-inputs"] != best["eap"]
+    rest = [name for name in graphs["top_features"].names if name.endswith(".rest")]
+    assert len(graphs["top_features"].names) == 5 + len(rest) + 2
+    assert found["top_features", "exact"].edges.shape[0] == 2
+    table = part_graphs.node_table(found, graphs, "counterfactual")
+    again = part_graphs.build(SETTINGS["partitions"], none, counts, width, 1, table)
+    assert again["top_features"].names == graphs["top_features"].names
+    for site in model.sites:
+        assert np.array_equal(
+            again["top_features"].members[site], graphs["top_features"].members[site]
+        )
+
+
 def test_exact_scores_do_not_depend_on_memory():
     _, model = tiny("llama")
     graph, chosen = tiny_models.part_graphs(model)["modules"], pairs(3)
@@ -232,14 +283,14 @@ def linear(monkeypatch):
     _, model = tiny("gpt2")
 
     def no_norm(x, size):
-        return transformer.Normed(x, torch.ones_like(x[..., :1]))
+        return blocks.Normed(x, torch.ones_like(x[..., :1]))
 
-    for module in (transformer, ablation, continuation, gradients):
+    for module in (transformer, ablation, wiring, continuation, gradients):
         monkeypatch.setattr(module, "normalise", no_norm)
     monkeypatch.setattr(gradients, "normalise_backward", lambda grad, normed, size: grad)
-    monkeypatch.setitem(transformer.ACTIVATIONS, "gelu_new", lambda x: x)
+    monkeypatch.setitem(blocks.ACTIVATIONS, "gelu_new", lambda x: x)
     monkeypatch.setitem(gradients.SLOPES, "gelu_new", torch.ones_like)
-    blocks = tuple(
+    layers = tuple(
         (
             dataclasses.replace(
                 attn,
@@ -250,7 +301,7 @@ def linear(monkeypatch):
         )
         for attn, mlp in model.blocks
     )
-    return dataclasses.replace(model, blocks=blocks)
+    return dataclasses.replace(model, blocks=layers)
 
 
 def test_on_a_linear_model_first_order_is_exact(linear):
@@ -258,7 +309,7 @@ def test_on_a_linear_model_first_order_is_exact(linear):
     graphs = tiny_models.part_graphs(linear)
     chosen = pairs(3)
     found = attribute(linear, chosen, graphs, steps=2)
-    for kind in ("modules", "heads", "rois"):
+    for kind in EDGE_KINDS:
         exact = attribution.exact(linear, chosen, graphs[kind], METRIC)
         for method in METHODS:
             np.testing.assert_allclose(found[kind, method].nodes, exact.nodes, atol=1e-10)
@@ -271,25 +322,25 @@ def test_rotated_stream_changes_no_score(linear):
     turn = torch.linalg.qr(torch.randn(d, d, generator=torch.Generator().manual_seed(0)).double())[
         0
     ]
-    blocks = tuple(
+    layers = tuple(
         (
             dataclasses.replace(
                 a,
-                query=turn.T @ a.query,
-                key=turn.T @ a.key,
-                value=turn.T @ a.value,
+                query=a.query @ turn,
+                key=a.key @ turn,
+                value=a.value @ turn,
                 output=a.output @ turn,
                 constant=a.constant @ turn,
             ),
             dataclasses.replace(
-                m, up=turn.T @ m.up, down=m.down @ turn, constant=m.constant @ turn
+                m, up=m.up @ turn, output=m.output @ turn, constant=m.constant @ turn
             ),
         )
         for a, m in linear.blocks
     )
     turned = dataclasses.replace(
         linear,
-        blocks=blocks,
+        blocks=layers,
         embedding=linear.embedding @ turn,
         positions=linear.positions @ turn,
         unembedding=turn.T @ linear.unembedding,
@@ -383,7 +434,7 @@ def test_trained_model_keeps_the_identities(shared_data):
     graphs = tiny_models.part_graphs(model)
     found = attribute(model, chosen, graphs, ["eap"])
     ablated = ablation.ablated_values(model, chosen, "counterfactual")
-    for kind in ("modules", "heads", "rois"):
+    for kind in EDGE_KINDS:
         scores, graph = found[kind, "eap"], graphs[kind]
         np.testing.assert_allclose(scores.edges.sum(1), scores.nodes, atol=1e-10)
         masks = np.stack([graph.exists, np.zeros_like(graph.exists)])

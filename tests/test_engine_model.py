@@ -8,7 +8,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 import slow_engine
 import tiny_models
-from connectome import ablation, prompts, transformer
+from connectome import prompts, transformer, wiring
 from connectome.errors import DataError
 from connectome.transformer import Batch
 from tiny_models import each_family, tiny
@@ -116,10 +116,10 @@ def test_parts_and_constant_sum_to_the_module_output(family, kind):
     graph = tiny_models.part_graphs(model)[kind]
     rows = tiny_models.prompt_lists(3)[0]
     trace = transformer.forward(model, Batch.of(rows))
-    wired = ablation.wiring(model, graph)
+    wired = wiring.wiring(model, graph)
     for number, site in enumerate(model.sites):
         features = transformer.features_of(trace, site)
-        written = ablation.write(model, site, wired[site], features)  # (p, n, t, d)
+        written = wiring.write(model, site, wired[site], features)  # (p, n, t, d)
         output = trace.streams[number + 1] - trace.streams[number]
         whole = written.sum(0) + model.module(site).constant
         torch.testing.assert_close(whole, output, rtol=0, atol=1e-10)
@@ -140,7 +140,7 @@ def test_value_directions_are_singular_directions(family):
     for layer in range(model.size.layers):
         block = model.module(f"attn.{layer}")
         for head in range(model.size.heads):
-            rows, reading = block.output[head], block.value[head]
+            rows, reading = block.output[head], block.value[head].T
             strength = reading.norm(dim=0)
             assert (strength[:-1] >= strength[1:]).all()
             scaled = reading / strength

@@ -44,6 +44,15 @@ def test_names_follow_the_exchange_convention():
     assert graph.site_of[1:3] == ("attn.0", "attn.0")
 
 
+def test_chosen_features_stand_alone_and_the_rest_of_a_module_is_one_part():
+    """A module whose features are all chosen has no rest; names of no feature are passed over."""
+    features, chosen = counts(1, hidden=3), {"m0.n0", "m0.n1", "m0.n2", "a0.n2", "input", "m0.rest"}
+    graph = parts.chosen_features(features, sites_of(1), chosen)
+    assert graph.names == ("input", "a0.n2", "a0.rest", "m0.n0", "m0.n1", "m0.n2", "logits")
+    assert graph.members["attn.0"].tolist() == [2, 2, 1, 2]
+    assert graph.sizes.tolist() == [1, 1, 3, 1, 1, 1]
+
+
 def test_a_site_without_labels_is_refused():
     with pytest.raises(DataError, match="no labels for site 'mlp.0'"):
         parts.labelled({"attn.0": np.zeros(4, int)}, sites_of(1))

@@ -8,14 +8,14 @@ import torch
 
 import slow_engine
 import tiny_models
-from connectome import ablation, parts, prompts, transformer
+from connectome import ablation, parts, prompts, transformer, wiring
 from connectome.errors import ConfigError
 from connectome.transformer import Batch
 from slow_engine import SlowModel, slow_model
 from tiny_models import each_family, tiny
 
 ABLATIONS = ("counterfactual", "mean", "zero")
-each_kind = pytest.mark.parametrize("kind", ["modules", "heads", "rois"])
+each_kind = pytest.mark.parametrize("kind", ["modules", "heads", "rois", "top_features"])
 
 
 def close(found, expected, atol=1e-10):
@@ -69,7 +69,7 @@ def test_edge_runs_equal_the_definition(family, kind, kind_of_ablation):
 
 
 @each_family
-@pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features"])
+@pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features", "top_features"])
 @pytest.mark.parametrize("kind_of_ablation", ABLATIONS)
 def test_full_graph_is_the_model_and_empty_graph_is_the_ablated_run(family, kind, kind_of_ablation):
     """Eight prompts that share their first words, prompt by prompt."""
@@ -82,9 +82,8 @@ def test_full_graph_is_the_model_and_empty_graph_is_the_ablated_run(family, kind
     full = np.ones((1, graph.writers), dtype=bool)
     whole = ablation.run_nodes(model, chosen, graph, full, ablated)[0]
     nothing = ablation.run_nodes(model, chosen, graph, ~full, ablated)[0]
-    streams = ablation.ablated_streams(model, ablated, *chosen.clean.ids.shape)
-    rows = torch.arange(len(clean))
-    at_answer = streams["logits"][rows, chosen.clean.last]
+    stream = ablated.streams["logits"].expand(*chosen.clean.ids.shape, -1)
+    at_answer = stream[torch.arange(len(clean)), chosen.clean.last]
     if kind != "features":
         masks = np.stack([graph.exists, np.zeros_like(graph.exists)])
         by_edges = ablation.run_edges(model, chosen, graph, masks, ablated)
@@ -223,10 +222,10 @@ def test_no_reader_sees_what_was_kept_for_another(monkeypatch):
     seen, written = {}, {}
     real_run = ablation.run_parts
 
-    def watched(model, site, wired, x, *rest):
+    def watched(model, site, wired, x, *rest, out):
         seen[site] = x.clone()
-        written[site] = real_run(model, site, wired, x, *rest)
-        return written[site]
+        real_run(model, site, wired, x, *rest, out=out)
+        written[site] = out.clone()
 
     monkeypatch.setattr(ablation, "run_parts", watched)
     sources, readers = (graph.bounds[site][0] for site in ("attn.0", "attn.1"))
@@ -235,21 +234,21 @@ def test_no_reader_sees_what_was_kept_for_another(monkeypatch):
     for i in range(4):
         mask[readers + i - 1, sources + i] = True
     ablation.run_edges(model, chosen, graph, mask[None], ablated)
-    base = ablation.ablated_streams(model, ablated, *chosen.clean.ids.shape)["attn.1"]
-    beyond = (seen["attn.1"] - base).flatten(1)  # (reader, ...)
+    beyond = (seen["attn.1"] - ablated.streams["attn.1"]).flatten(1)  # (reader, ...)
     found = torch.linalg.lstsq(written["attn.0"].flatten(1).T, beyond.T).solution.T
     close(found, torch.eye(4).double())
 
 
 @each_family
-@pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features"])
+@pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features", "top_features"])
 @pytest.mark.parametrize("kind_of_ablation", ABLATIONS)
 def test_runs_leave_their_inputs_alone(family, kind, kind_of_ablation):
     """One circuit on one prompt, twice: nothing is written into ablated values or weights."""
     _, model = tiny(family)
     graph, chosen = tiny_models.part_graphs(model)[kind], pairs(1)
     ablated = ablation.ablated_values(model, chosen, kind_of_ablation, chosen)
-    before = [ablated.input.clone(), *(x.clone() for x in ablated.features.values())]
+    values = [*ablated.streams.values(), *ablated.features.values()]
+    before = [x.clone() for x in values]
 
     def run():
         keep = np.random.default_rng(0).random((1, graph.writers)) < 0.5
@@ -258,7 +257,7 @@ def test_runs_leave_their_inputs_alone(family, kind, kind_of_ablation):
         return ablation.run_edges(model, chosen, graph, masks_of(graph, 1), ablated)
 
     assert torch.equal(run(), run())
-    for old, new in zip(before, [ablated.input, *ablated.features.values()], strict=True):
+    for old, new in zip(before, values, strict=True):
         assert torch.equal(old, new)
 
 
@@ -276,8 +275,8 @@ def test_means_are_one_vector_per_part(family):
         stacked = torch.cat([transformer.features_of(t, site)[0] for t in traces])
         close(ablated.features[site][0, 0], stacked.mean(0))
     graph = tiny_models.part_graphs(model)["heads"]
-    wired = ablation.wiring(model, graph)["attn.0"]
-    written = ablation.write(model, "attn.0", wired, ablated.features["attn.0"])
+    wired = wiring.wiring(model, graph)["attn.0"]
+    written = wiring.write(model, "attn.0", wired, ablated.features["attn.0"])
     assert written.shape[1:3] == (1, 1) and not torch.allclose(written[0], written[1])
 
 

@@ -10,7 +10,8 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 import report_chain
 import synthetic_results
-from connectome import arrays, partitions, tables
+from connectome import arrays, part_graphs, partitions, parts, tables
+from connectome.attribution import Scores
 from connectome.errors import DataError
 from connectome.tabulate import agreement, circuits, faithfulness, identity, rois, sites, summary
 from connectome.tabulate import partitions as agreements
@@ -264,6 +265,24 @@ def test_selection_equals_a_plain_search_for_paths():
         assert {(place[row["src"]], place[row["dst"]]) for row in kept} == brute
         scores = [abs(row["score"]) for row in kept]
         assert scores == sorted(scores, reverse=True)
+
+
+def test_a_graph_of_chosen_features_comes_back_from_its_edges():
+    """Single features by number, the rest of a module last; only the members stay unknown."""
+    counts = {"attn.0": 4, "mlp.0": 12, "attn.1": 4}
+    chosen = {"m0.n2", "m0.n10", "a1.n0", "a1.n1", "a1.n2", "a1.n3"}
+    graph = parts.chosen_features(counts, list(counts), chosen)
+    scores = np.random.default_rng(0).normal(size=(1, *graph.exists.shape))
+    found = {("top_features", "eap"): Scores(scores[:, -1], scores)}
+    graphs = {"top_features": graph}
+    rows = part_graphs.edge_table(found, graphs, "counterfactual").to_pylist()
+    again = circuits.graph_of(rows)
+    assert again.names == graph.names
+    assert again.names[1:5] == ("a0.rest", "m0.n2", "m0.n10", "m0.rest")
+    assert again.sizes.tolist() == graph.sizes.tolist()
+    kept = circuits.select(rows, 9, "absolute")
+    expected = parts.top_edges(graph, scores[0], 9, "absolute", fill=False).mask
+    assert len(kept) == expected.sum()
 
 
 def test_agreement_equals_scipy_and_counts_the_overlap():

@@ -83,13 +83,19 @@ def prompt_lists(n: int, seed: int = 0, shortest: int = 4, longest: int = 7) -> 
 
 
 def part_graphs(model, seed: int = 0) -> dict[str, PartGraph]:
-    """A graph of every kind; `rois` mixes heads at random and has ungrouped and dead features."""
+    """A graph of every kind; `rois` mixes heads at random and has ungrouped and dead features.
+
+    `top_features` are a third of the features of each site but the first, which is one `.rest`.
+    """
     counts = {site: model.features(site) for site in model.sites}
     rng = np.random.default_rng(seed)
     labels = {site: rng.integers(-2, 3, count) for site, count in counts.items()}
+    features = parts.singletons(counts, model.sites)
+    later = [name for name in features.names if not name.startswith("a0")]
     return {
         "modules": parts.modules(counts, model.sites),
         "heads": parts.heads(counts, model.sites, model.size.head_width),
         "rois": parts.labelled(labels, model.sites),
-        "features": parts.singletons(counts, model.sites),
+        "features": features,
+        "top_features": parts.chosen_features(counts, model.sites, later[::3]),
     }

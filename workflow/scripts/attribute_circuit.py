@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from connectome import (
-    attribution,
+    circuits,
     command,
     models,
     part_graphs,
@@ -25,22 +25,7 @@ def main(args):
         model.size.head_width,
         args.cfg["seed"],
     )
-    found = attribution.attribute(
-        model,
-        pairs,
-        graphs,
-        settings["methods"],
-        metric,
-        settings["ablation"],
-        settings["steps"],
-        settings["batch_pairs"],
-        nodes_only=["features"],
-    )
-    few = pairs.rows(slice(settings["exact_pairs"]))
-    for name in settings["exact"]:
-        found[name, "exact"] = attribution.exact(
-            model, few, graphs[name], metric, settings["ablation"]
-        )
+    graphs, found = circuits.score(model, pairs, graphs, settings, metric)
     meta = {"metric": metric, "steps": settings["steps"], "graph": "additive"}
     nodes = part_graphs.node_table(found, graphs, settings["ablation"])
     edges = part_graphs.edge_table(found, graphs, settings["ablation"])

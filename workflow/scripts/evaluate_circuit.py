@@ -29,17 +29,19 @@ def main(args):
         statistics.bootstrap_weights(heldout.groups, settings["bootstrap"], seed),
         settings["memory_mb"] * 1_000_000,
     )
+    nodes = tables.read_table(args.nodes)
     graphs = part_graphs.build(
         args.cfg["circuits"]["partitions"],
         tables.read_table(args.partitions),
         {site: model.features(site) for site in model.sites},
         model.size.head_width,
         seed,
+        nodes,
     )
     curves = evaluation.all_curves(
         bench,
         graphs,
-        tables.read_table(args.nodes),
+        nodes,
         tables.read_table(args.edges),
         settings,
         seed,

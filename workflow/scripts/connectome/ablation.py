@@ -8,51 +8,48 @@ so nothing written for one part can leak into another.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from connectome.blocks import Rotary, normalise
 from connectome.errors import ConfigError
 from connectome.parts import PartGraph
-from connectome.prompts import Prompts
+from connectome.prompts import Batch, Prompts
 from connectome.transformer import (
-    Attention,
-    Batch,
-    Mlp,
-    Rotary,
     Transformer,
-    activate,
-    attend,
+    compute,
     embed,
     features_of,
     forward,
-    normalise,
     rotary,
-    take,
     unembed,
 )
+from connectome.wiring import SiteParts, run_parts, wiring, write
 
 MEMORY = 500_000_000  # bytes of the buffer of differences, by default
 
 
 @dataclass(frozen=True)
 class Ablated:
-    """Values a_u at feature level: what a cut edge carries."""
+    """Values a_u at feature level: what a cut edge carries; and the stream where all are cut."""
 
-    input: Tensor  # (n or 1, t or 1, d)
     features: Mapping[str, Tensor]  # per site (n or 1, t or 1, features)
+    streams: Mapping[str, Tensor]  # before each site and before `logits` (n or 1, t or 1, d)
+
+    @property
+    def input(self) -> Tensor:
+        """What the `input` part writes (n or 1, t or 1, d): the stream before the first site."""
+        return next(iter(self.streams.values()))
 
     def rows(self, chosen: slice) -> "Ablated":
         """The values for some of the prompts."""
 
-        def some(values: Tensor) -> Tensor:
-            return values if len(values) == 1 else values[chosen]
+        def some(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {site: x if len(x) == 1 else x[chosen] for site, x in values.items()}
 
-        return Ablated(
-            some(self.input), {site: some(values) for site, values in self.features.items()}
-        )
+        return Ablated(some(self.features), some(self.streams))
 
 
 @torch.inference_mode()
@@ -69,16 +66,13 @@ def ablated_values(
     Prompts run `batch_pairs` at a time. Raises ConfigError for another kind.
     """
     if kind == "zero":
-        zero = model.embedding.new_zeros(1, 1, model.size.width)
-        return Ablated(
-            zero, {site: zero.new_zeros(1, 1, model.features(site)) for site in model.sites}
-        )
+        return _zeros(model)
     if kind == "counterfactual":
         blocks = [
             _values(model, some.corrupted, lambda x, real: x)
             for some in prompts.batches(batch_pairs)
         ]
-        return Ablated(*_merged(blocks, lambda x: torch.cat(x)))
+        return _merged(blocks, torch.cat)
     if kind != "mean" or discovery is None:
         raise ConfigError(f"ablation {kind!r} is not known; known: counterfactual, mean, zero")
     blocks = [
@@ -87,146 +81,36 @@ def ablated_values(
     ]
     count = int(discovery.clean.lengths.sum())
     dtype = model.embedding.dtype
-    return Ablated(*_merged(blocks, lambda x: (torch.stack(x).sum(0) / count).to(dtype)))
+    return _merged(blocks, lambda x: (torch.stack(x).sum(0) / count).to(dtype))
 
 
-_Values = tuple[Tensor, dict[str, Tensor]]
+def _zeros(model: Transformer) -> Ablated:
+    stream = model.embedding.new_zeros(1, 1, model.size.width)
+    features, streams = {}, {}
+    for site in model.sites:
+        features[site] = stream.new_zeros(1, 1, model.features(site))
+        streams[site] = stream
+        stream = stream + model.module(site).constant
+    return Ablated(features, streams | {"logits": stream})
 
 
-def _values(model: Transformer, batch: Batch, of: Callable[[Tensor, Tensor], Tensor]) -> _Values:
-    """`of` the embedding and each site's features (n, t, ...), given the real positions."""
+def _values(model: Transformer, batch: Batch, of: Callable[[Tensor, Tensor], Tensor]) -> Ablated:
+    """`of` each site's features and each stream (n, t, ...), given the real positions.
+
+    Streams are linear in the features before them: their mean is the stream of mean features.
+    """
     trace = forward(model, batch)
     features = {site: of(features_of(trace, site), batch.real) for site in model.sites}
-    return of(trace.streams[0], batch.real), features
+    places = zip((*model.sites, "logits"), trace.streams, strict=True)
+    return Ablated(features, {place: of(stream, batch.real) for place, stream in places})
 
 
-def _merged(blocks: Sequence[_Values], merge: Callable[[list[Tensor]], Tensor]) -> _Values:
-    features = {site: merge([block[1][site] for block in blocks]) for site in blocks[0][1]}
-    return merge([block[0] for block in blocks]), features
-
-
-class Pairs(NamedTuple):
-    """Pairs of (part, head) of an attention site: a part reads through each head it touches."""
-
-    part: Tensor  # (k,) number of the part within its site
-    head: Tensor | slice  # (k,); slice(None) where each head is one part, in order: no copies
-    kept: Tensor | None  # (k, 1, 1, w) 1 for the part's value directions; None where all are
-
-
-class SiteParts(NamedTuple):
-    """Where the parts of a site stand in the graph, and what they are made of."""
-
-    low: int  # first node
-    high: int  # one past the last node
-    pairs: Pairs | None  # attention
-    units: list[Tensor | slice] | None  # MLP: hidden units of each part
-
-
-def wiring(model: Transformer, graph: PartGraph) -> dict[str, SiteParts]:
-    """The parts of each site as index tensors on the model's device."""
-    device, dtype = model.embedding.device, model.embedding.dtype
-    result = {}
-    for site in graph.sites:
-        low, high = graph.bounds[site]
-        local = graph.members[site] - low  # (features,)
-        if site.startswith("attn"):
-            by_head = local.reshape(model.size.heads, -1)  # (h, w)
-            found = [(p, h) for h, row in enumerate(by_head) for p in np.unique(row)]
-            found.sort()
-            part, head = np.array(found).T
-            kept = np.stack([by_head[h] == p for p, h in found])[:, None, None, :]
-            mask = None if kept.all() else torch.tensor(kept, device=device).to(dtype)
-            in_order = np.array_equal(head, np.arange(model.size.heads))
-            heads = slice(None) if in_order else torch.tensor(head, device=device)
-            pairs = Pairs(torch.tensor(part, device=device), heads, mask)
-            result[site] = SiteParts(low, high, pairs, None)
-        else:
-            result[site] = SiteParts(low, high, None, _units(local, high - low, device))
-    return result
-
-
-def _units(local: np.ndarray, parts: int, device: torch.device) -> list[Tensor | slice]:
-    if parts == 1:
-        return [slice(None)]
-    return [torch.tensor(np.flatnonzero(local == part), device=device) for part in range(parts)]
-
-
-def write(model: Transformer, site: str, parts: SiteParts, features: Tensor) -> Tensor:
-    """What each part of a site writes, (p, n, t, d), from features (n, t, features)."""
-    module = model.module(site)
-    if isinstance(module, Mlp):
-        assert parts.units is not None
-        return torch.stack([take(features, s, -1) @ take(module.down, s) for s in parts.units])
-    return _write_pairs(module, parts, by_head(module, features))
-
-
-def by_head(module: Attention, features: Tensor) -> Tensor:
-    """Value features (n, t, features) as (h, n, t, w)."""
-    return features.unflatten(2, module.output.shape[:2]).permute(2, 0, 1, 3)
-
-
-def _write_pairs(module: Attention, parts: SiteParts, z: Tensor) -> Tensor:
-    """What parts write (p, ..., d) from values of all heads (h, ..., w) or of the pairs."""
-    pairs = parts.pairs
-    assert pairs is not None
-    if len(z) != len(pairs.part):
-        z = take(z, pairs.head)
-    if pairs.kept is not None:
-        z = z * (pairs.kept if z.ndim == 4 else pairs.kept[:, None])
-    written = (z.flatten(1, -2) @ take(module.output, pairs.head)).unflatten(1, z.shape[1:-1])
-    return sum_pairs(parts, written)
-
-
-def sum_pairs(parts: SiteParts, x: Tensor) -> Tensor:
-    """Sum pairs (k, ...) into parts (p, ...)."""
-    count = parts.high - parts.low
-    if parts.pairs is None or len(x) == count:
-        return x
-    return x.new_zeros(count, *x.shape[1:]).index_add_(0, parts.pairs.part, x)
-
-
-def run_parts(
-    model: Transformer,
-    site: str,
-    parts: SiteParts,
-    x: Tensor,
-    turn: Rotary,
-    hidden_keys: Tensor,
-    ablated: Tensor,
-) -> Tensor:
-    """What each part of a site writes on an input of its own, minus its ablated value.
-
-    x and result (p, c, n, t, d); turn and hidden_keys of the c n prompts; ablated: features (n or
-    1, t or 1, features). Writing is linear: the difference is taken between features.
-    """
-    module = model.module(site)
-    normed = normalise(x, model.size).x
-    if isinstance(module, Mlp):
-        assert parts.units is not None
-        written = torch.empty_like(normed)
-        for part, s in enumerate(parts.units):
-            hidden = activate(module, normed[part], model.size.activation, s).hidden
-            torch.matmul(hidden.sub_(take(ablated, s, -1)), take(module.down, s), out=written[part])
-        return written
-    assert parts.pairs is not None
-    normed = normed.flatten(1, 2)
-    own = normed if len(parts.pairs.part) == len(normed) else take(normed, parts.pairs.part)
-    z = attend(module, own, turn, hidden_keys, parts.pairs.head).z  # (k, c n, t, w)
-    reference = take(by_head(module, ablated), parts.pairs.head)  # (k, n or 1, t or 1, w)
-    return _write_pairs(module, parts, z.unflatten(1, x.shape[1:3]) - reference[:, None])
-
-
-def ablated_streams(model: Transformer, ablated: Ablated, n: int, t: int) -> dict[str, Tensor]:
-    """The fully ablated stream (n, t, d) before each site, and before `logits`."""
-    stream = ablated.input.expand(n, t, -1)
-    result = {}
-    for site in model.sites:
-        result[site] = stream
-        stream = stream + (
-            ablated.features[site] @ model.writing(site) + model.module(site).constant
-        )
-    result["logits"] = stream
-    return result
+def _merged(blocks: Sequence[Ablated], merge: Callable[[list[Tensor]], Tensor]) -> Ablated:
+    first = blocks[0]
+    return Ablated(
+        {site: merge([block.features[site] for block in blocks]) for site in first.features},
+        {place: merge([block.streams[place] for block in blocks]) for place in first.streams},
+    )
 
 
 def _chunks(circuits: int, prompts: int, cell: int, memory: int) -> Iterator[tuple[slice, slice]]:
@@ -275,8 +159,7 @@ def _run_block(
     ablated: Ablated,
     start: str | None,
 ) -> Tensor:
-    (c, writers, _), (n, t), d = keep.shape, batch.ids.shape, model.size.width
-    base = ablated_streams(model, ablated, n, t)
+    (c, _, writers), (n, t), d = keep.shape, batch.ids.shape, model.size.width
     turn = rotary(model, batch)
     wide_turn = Rotary(*(None if part is None else part.repeat(c, 1, 1) for part in turn))
     hidden_keys = batch.hidden_keys.repeat(c, 1, 1)
@@ -288,9 +171,10 @@ def _run_block(
         low, high = parts[site].low, parts[site].high
         running = running or site == start
         if running:
-            x = _inputs(keep[:, low - 1 : high - 1, :low], difference[:low], base[site])
-            difference[low:high] = run_parts(
-                model, site, parts[site], x, wide_turn, hidden_keys, ablated.features[site]
+            x = _inputs(keep[:, low - 1 : high - 1, :low], difference[:low], ablated.streams[site])
+            run_parts(
+                *(model, site, parts[site], x, wide_turn, hidden_keys, ablated.features[site]),
+                out=difference[low:high],
             )
         else:
             assert clean is not None
@@ -299,7 +183,8 @@ def _run_block(
     rows = torch.arange(n, device=keep.device)
     final = difference[:, :, rows, batch.last]  # (u, c, n, d)
     stream = torch.einsum("cu,ucnd->cnd", keep[:, -1], final)
-    return unembed(model, stream + base["logits"][rows, batch.last])
+    base = ablated.streams["logits"].expand(n, t, d)[rows, batch.last]
+    return unembed(model, stream + base)
 
 
 def _inputs(keep: Tensor, difference: Tensor, base: Tensor) -> Tensor:
@@ -340,20 +225,15 @@ def run_nodes(
         first = torch.tensor(kept[:, 0], device=device)[:, None, None, None]
         stream = torch.where(first, embed(model, batch), values.input)  # (c, n, t, d)
         for site in model.sites:
-            module = model.module(site)
             x = normalise(stream.flatten(0, 1), model.size).x
-            if isinstance(module, Attention):
-                z = attend(module, x[None], turn, hidden_keys, slice(None)).z
-                features = z.permute(1, 2, 0, 3).flatten(2)
-            else:
-                features = activate(module, x, model.size.activation, slice(None)).hidden
+            features = compute(model, site, x[None, None], turn, hidden_keys)[0]
             of_features = torch.tensor(kept[:, graph.members[site]], device=device)
             mixed = torch.where(
                 of_features[:, None, None, :],
                 features.unflatten(0, (c, m)),
                 values.features[site],
             )
-            stream = stream + (mixed @ model.writing(site) + module.constant)
+            stream = stream + (mixed @ model.writing(site) + model.module(site).constant)
         rows_of = torch.arange(m, device=device)
         result[chosen, rows] = unembed(model, stream[:, rows_of, batch.last])
     return result

@@ -16,28 +16,21 @@ import torch
 from torch import Tensor
 
 from connectome import metrics
-from connectome.ablation import (
-    MEMORY,
-    Ablated,
-    SiteParts,
-    ablated_values,
-    run_parts,
-    wiring,
-    write,
-)
+from connectome.ablation import MEMORY, Ablated, ablated_values
+from connectome.blocks import Rotary
 from connectome.continuation import finish
 from connectome.errors import ConfigError
 from connectome.gradients import Sweep, add_edges, answer_edges, input_gradients, sweep
 from connectome.parts import PartGraph, modules
 from connectome.prompts import Prompts
 from connectome.transformer import (
-    Rotary,
     Trace,
     Transformer,
     features_of,
     forward,
     logits_at_answer,
 )
+from connectome.wiring import SiteParts, run_parts, wiring, write
 
 
 class Step(NamedTuple):
@@ -345,7 +338,8 @@ def _exact(
             c = x.shape[1]
             turn = Rotary(*(None if a is None else a.repeat(c, 1, 1) for a in clean.turn))
             keys = clean.batch.hidden_keys.repeat(c, 1, 1)
-            change = run_parts(model, site, parts[site], x, turn, keys, features)
+            change = delta.new_empty(x.shape)
+            run_parts(model, site, parts[site], x, turn, keys, features, out=change)
             for part, of_part in enumerate(change, low):
                 edges[:, part - 1, some] = effect(after + of_part, behind)
     for some in blocks(graph.writers, 1):

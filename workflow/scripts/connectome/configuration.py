@@ -35,7 +35,9 @@ PARTITIONS = (
     "classical",
     "random",
     "features",
+    "top_features",
 )
+EXACT_FEATURES = 64  # single nodes whose edges can still be run one by one
 METHODS = ("eap", "eap-ig-inputs", "clean-corrupted", "path")
 
 Config = dict[str, Any]
@@ -269,6 +271,17 @@ def _partition_faults(config: Config) -> Iterator[str]:
         )
     if "features" in circuits["exact"]:
         yield "circuits.exact: 'features' has too many edges to run each ablation; leave it out"
+    if "top_features" in circuits["exact"] and circuits["top_features"] > EXACT_FEATURES:
+        yield (
+            f"circuits.exact: 'top_features' with {circuits['top_features']} single features has "
+            f"too many edges to run each ablation; leave it out, or set circuits.top_features to "
+            f"at most {EXACT_FEATURES}"
+        )
+    if "top_features" in circuits["partitions"] and "features" not in circuits["partitions"]:
+        yield (
+            "circuits.partitions: 'top_features' are chosen by the scores of 'features'; "
+            "list that too"
+        )
 
 
 def _interpreter_faults(interpreters: Mapping[str, str]) -> Iterator[str]:

@@ -9,18 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from connectome.transformer import (
-    Attention,
-    Mlp,
-    Rotary,
-    Trace,
-    Transformer,
-    activate,
-    attend,
-    normalise,
-    rotate,
-    unembed,
-)
+from connectome.blocks import Attention, Mlp, Rotary, activate, normalise, rotate
+from connectome.transformer import Trace, Transformer, compute, unembed
 
 
 def finish(model: Transformer, trace: Trace, stream: Tensor, sites: Sequence[str]) -> Tensor:
@@ -35,13 +25,9 @@ def finish(model: Transformer, trace: Trace, stream: Tensor, sites: Sequence[str
     for site in sites:
         if site in model.sites[-2:]:
             continue
-        module, x = model.module(site), normalise(stream, model.size).x
-        if isinstance(module, Attention):
-            z = attend(module, x[None], turn, hidden_keys, slice(None)).z
-            features = z.permute(1, 2, 0, 3).flatten(2)
-        else:
-            features = activate(module, x, model.size.activation, slice(None)).hidden
-        stream = stream + features @ model.writing(site) + module.constant
+        x = normalise(stream, model.size).x
+        features = compute(model, site, x[None, None], turn, hidden_keys)[0]
+        stream = stream + features @ model.writing(site) + model.module(site).constant
     rows = torch.arange(c * n, device=stream.device)
     last = trace.batch.last.repeat(c)
     answer = stream[rows, last]  # (c n, d)
@@ -54,8 +40,8 @@ def finish(model: Transformer, trace: Trace, stream: Tensor, sites: Sequence[str
         answer = answer + features @ model.writing(model.sites[-2]) + attention.constant
     if model.sites[-1] in sites:
         x = normalise(answer, model.size).x
-        hidden = activate(mlp, x, model.size.activation, slice(None)).hidden
-        answer = answer + hidden @ mlp.down + mlp.constant
+        hidden = activate(mlp, x[None, None], model.size.activation).hidden[0, 0]
+        answer = answer + hidden @ mlp.output + mlp.constant
     return unembed(model, answer.unflatten(0, (c, n)))
 
 
@@ -67,9 +53,10 @@ def _attend_at(
     x (m, t, d) and own (m, d), that position's, are normed; hidden (m, t) marks keys that it must
     not see.
     """
-    query = rotate(own @ module.query + module.query_bias, own_turn)  # (h, m, w)
-    key = (x.flatten(0, 1) @ module.key + module.key_bias).unflatten(1, x.shape[:2])
+    query = rotate(own @ module.query.mT + module.query_bias[:, None], own_turn)  # (h, m, w)
+    key = x.flatten(0, 1) @ module.key.mT + module.key_bias[:, None]  # (h, m t, w)
+    key = key.unflatten(1, x.shape[:2])
     scores = (rotate(key, turn) @ query[..., None])[..., 0] * query.shape[-1] ** -0.5  # (h, m, t)
     pattern = scores.masked_fill_(hidden, float("-inf")).softmax(-1)
     read = torch.einsum("hmt,mtd->hmd", pattern, x)  # values are linear in what is read
-    return (read @ module.value).permute(1, 0, 2).flatten(1)
+    return (read @ module.value.mT).permute(1, 0, 2).flatten(1)

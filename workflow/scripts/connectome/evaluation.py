@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from connectome import curves, faithfulness, metrics, part_graphs, parts
@@ -260,23 +259,18 @@ def all_curves(
     for name in settings["partitions"]:
         graph, random = graphs[name], None
         for method in methods:
-            of_edges = _rows_of(edges, name, method)
+            of_edges = part_graphs.rows_of(edges, name, method)
             if len(of_edges):
                 scores = part_graphs.edge_matrix(of_edges, graph)
                 if random is None:
                     random = random_circuits(on, graph, scores, settings, seed)
                 curve = edge_curve(on, graph, scores, settings, random)
                 add(curve, partition=name, method=method)
-            of_nodes = _rows_of(nodes, name, method)
+            of_nodes = part_graphs.rows_of(nodes, name, method)
             if len(of_nodes):
                 curve = node_curve(on, graph, of_nodes["score"].to_numpy(), settings)
                 add(curve, partition=name, method=method)
     return result
-
-
-def _rows_of(table: pa.Table, name: str, method: str) -> pa.Table:
-    chosen = pc.and_(pc.equal(table["partition"], name), pc.equal(table["method"], method))
-    return table.filter(chosen)
 
 
 def table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema, **constants: Any) -> pa.Table:

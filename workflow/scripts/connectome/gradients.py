@@ -3,7 +3,7 @@
 G is the gradient of the metric at the stream behind a module; through one part alone it gives the
 part's input gradient g_v = J(f_v)^T G; before the module G grows by the sum of its g_v. Weights
 need no gradient, so each product of the plain backward pass is kept apart by part instead of
-summed, at the same number of multiplications. Axes as in transformer.py; k (part, head) pairs.
+summed, at the same number of multiplications. Axes as in blocks.py.
 """
 
 from collections.abc import Mapping
@@ -12,18 +12,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from connectome.ablation import SiteParts, by_head, sum_pairs
-from connectome.transformer import (
+from connectome.blocks import (
     ACTIVATIONS,
     Attention,
     Mlp,
-    Trace,
-    Transformer,
+    join_heads,
     normalise,
     normalise_backward,
+    of_parts,
     rotate,
+    rows,
+    split_heads,
     take,
 )
+from connectome.transformer import Trace, Transformer
+from connectome.wiring import SiteParts, multiply
 
 
 def _gelu_slope(x: Tensor) -> Tensor:
@@ -52,52 +55,60 @@ def input_gradients(
     module is the sum over its parts.
     """
     module = model.module(site)
+    inner = response.new_empty(parts.high - parts.low, *response.shape[:2], model.size.width)
     if isinstance(module, Attention):
-        inner = _attention_gradients(module, trace, site, parts, response)
+        _attention_gradients(module, trace, site, parts, response, inner)
     else:
-        inner = _mlp_gradients(module, trace, site, parts, response, model.size.activation)
+        _mlp_gradients(module, trace, site, parts, response, model.size.activation, inner)
     return normalise_backward(inner, trace.normed[site], model.size)
 
 
 def _attention_gradients(
-    module: Attention, trace: Trace, site: str, parts: SiteParts, response: Tensor
-) -> Tensor:
-    assert parts.pairs is not None
-    head, attended = parts.pairs.head, trace.attended[site]
-    dz = take(by_head(module, response), head)  # (k, n, t, w)
-    if parts.pairs.kept is not None:
-        dz = dz * parts.pairs.kept
-    query, key, value, pattern = (
-        part[head] for part in (attended.query, attended.key, attended.value, attended.pattern)
-    )
-    d_pattern = dz @ value.transpose(-1, -2)  # (k, n, q, k)
-    d_scores = pattern * (d_pattern - (d_pattern * pattern).sum(-1, keepdim=True))
-    d_scores *= query.shape[-1] ** -0.5
-    dq = rotate(d_scores @ key, trace.turn, back=True)
-    dk = rotate(d_scores.transpose(-1, -2) @ query, trace.turn, back=True)
-    dv = pattern.transpose(-1, -2) @ dz
-    inner = dq.flatten(1, 2) @ take(module.query, head).mT  # (k, n t, d)
-    inner.baddbmm_(dk.flatten(1, 2), take(module.key, head).mT)
-    inner.baddbmm_(dv.flatten(1, 2), take(module.value, head).mT)
-    return sum_pairs(parts, inner).unflatten(1, response.shape[:2])
+    module: Attention, trace: Trace, site: str, parts: SiteParts, response: Tensor, out: Tensor
+) -> None:
+    width, attended = module.query.shape[1], trace.attended[site]
+    for group in parts.groups:
+        dz = split_heads(of_parts(module, response, group), width)  # (p k, n, t, w)
+        query, key, value, pattern = (
+            take(x, group.units)
+            for x in (attended.query, attended.key, attended.value, attended.pattern)
+        )
+        d_pattern = dz @ value.transpose(-1, -2)  # (p k, n, q, k)
+        d_scores = pattern * (d_pattern - (d_pattern * pattern).sum(-1, keepdim=True))
+        d_scores *= width**-0.5
+        found = (
+            (rotate(d_scores @ key, trace.turn, back=True), module.query),
+            (rotate(d_scores.transpose(-1, -2) @ query, trace.turn, back=True), module.key),
+            (pattern.transpose(-1, -2) @ dz, module.value),
+        )
+        multiply(
+            out[group.parts],
+            *((join_heads(grad, group.count), rows(matrix, group)) for grad, matrix in found),
+        )
 
 
 def _mlp_gradients(
-    module: Mlp, trace: Trace, site: str, parts: SiteParts, response: Tensor, activation: str
-) -> Tensor:
-    assert parts.units is not None
+    module: Mlp,
+    trace: Trace,
+    site: str,
+    parts: SiteParts,
+    response: Tensor,
+    activation: str,
+    out: Tensor,
+) -> None:
     activated, slope = trace.activated[site], SLOPES[activation]
-    if activated.gate is None:
-        d_up, d_gate = response * slope(activated.up), None
+    if activated.gate is None or module.gate is None:
+        found = [(response * slope(activated.up[0]), module.up)]
     else:
-        d_up = response * ACTIVATIONS[activation](activated.gate)
-        d_gate = response * activated.up * slope(activated.gate)
-    inner = response.new_empty(len(parts.units), *response.shape[:2], module.down.shape[1])
-    for part, s in enumerate(parts.units):
-        torch.matmul(take(d_up, s, -1), take(module.up.T, s), out=inner[part])
-        if d_gate is not None and module.gate is not None:
-            inner[part] += take(d_gate, s, -1) @ take(module.gate.T, s)
-    return inner
+        found = [
+            (response * ACTIVATIONS[activation](activated.gate[0]), module.up),
+            (response * activated.up[0] * slope(activated.gate[0]), module.gate),
+        ]
+    for group in parts.groups:
+        multiply(
+            out[group.parts],
+            *((of_parts(module, grad, group), rows(matrix, group)) for grad, matrix in found),
+        )
 
 
 class Sweep(NamedTuple):
@@ -123,12 +134,12 @@ def sweep(
     without `delta`, `whole` is best the graph of whole modules.
     """
     batch = trace.batch
-    rows = torch.arange(len(batch.ids), device=grad_logits.device)
+    prompts = torch.arange(len(batch.ids), device=grad_logits.device)
     final = trace.streams[-1]
-    at_answer = normalise(final[rows, batch.last], model.size)
+    at_answer = normalise(final[prompts, batch.last], model.size)
     answer = normalise_backward(grad_logits @ model.unembedding.T, at_answer, model.size)
     grad = torch.zeros_like(final)
-    grad[rows, batch.last] = answer
+    grad[prompts, batch.last] = answer
     edges = None if delta is None else answer_edges(delta, batch.last, answer)
     responses = {}
     for site in reversed(model.sites):
@@ -143,8 +154,8 @@ def sweep(
 def answer_edges(delta: Tensor, last: Tensor, answer: Tensor) -> Tensor:
     """Edge scores (n, readers, writers) with those into `logits` filled in."""
     edges = delta.new_zeros(delta.shape[1], len(delta), len(delta))
-    rows = torch.arange(len(last), device=last.device)
-    edges[:, -1] = torch.einsum("und,nd->nu", delta[:, rows, last], answer)
+    prompts = torch.arange(len(last), device=last.device)
+    edges[:, -1] = torch.einsum("und,nd->nu", delta[:, prompts, last], answer)
     return edges
 
 

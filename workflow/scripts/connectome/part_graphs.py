@@ -5,25 +5,41 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from connectome import partitions, parts
 from connectome.attribution import Scores
 from connectome.parts import PartGraph
 
 RANDOM_OF = "rois_attribution"  # whose numbers and sizes of parts `random` keeps
+FEATURES, TOP_FEATURES = "features", "top_features"
 
 
 def build(
-    names: Sequence[str], table: pa.Table, features: Mapping[str, int], head_width: int, seed: int
+    names: Sequence[str],
+    table: pa.Table,
+    features: Mapping[str, int],
+    head_width: int,
+    seed: int,
+    nodes: pa.Table | None = None,
 ) -> dict[str, PartGraph]:
     """Graphs of the named partitions, {name: PartGraph}.
 
     features: native features of every site of the model, in the order in which sites write.
     `modules`, `heads` and `features` follow from the architecture, `random` is drawn from the seed,
-    all others are columns of the table of partitions; a site that was not mapped is one part.
-    Raises ConfigError for a partition that the table has not.
+    `top_features` are the single nodes of a task's table of node scores (`nodes`; without it that
+    partition is left out), all others are columns of the table of partitions; a site that was not
+    mapped is one part. Raises ConfigError for a partition that the table has not.
     """
-    return {name: _graph(name, table, features, head_width, seed) for name in names}
+    graphs = {
+        name: _graph(name, table, features, head_width, seed)
+        for name in names
+        if name != TOP_FEATURES
+    }
+    if TOP_FEATURES in names and nodes is not None:
+        chosen = rows_of(nodes, TOP_FEATURES)["node"].to_pylist()
+        graphs[TOP_FEATURES] = parts.chosen_features(features, list(features), chosen)
+    return graphs
 
 
 def _graph(
@@ -34,7 +50,7 @@ def _graph(
         return parts.modules(features, sites)
     if name == "heads":
         return parts.heads(features, sites, head_width)
-    if name == "features":
+    if name == FEATURES:
         return parts.singletons(features, sites)
     found = partitions.labels(table, RANDOM_OF if name == "random" else name)
     if name == "random":
@@ -45,6 +61,25 @@ def _graph(
         }
     whole = {site: np.zeros(count, dtype=np.int32) for site, count in features.items()}
     return parts.labelled({**whole, **found}, sites)
+
+
+def top_features(features: PartGraph, scores: Scores, count: int) -> PartGraph:
+    """Graph of the `count` features of largest |mean node score| as single nodes.
+
+    features: the graph of single features that `scores` belong to; ties break by name.
+    """
+    keep = parts.top_nodes(features, scores.nodes.mean(axis=0), count, "absolute")
+    chosen = [features.names[node] for node in np.flatnonzero(keep)]
+    counts = {site: len(nodes) for site, nodes in features.members.items()}
+    return parts.chosen_features(counts, features.sites, chosen)
+
+
+def rows_of(table: pa.Table, partition: str, method: str | None = None) -> pa.Table:
+    """Rows of a table of scores that belong to a partition (and a method)."""
+    chosen = pc.equal(table["partition"], partition)
+    if method is not None:
+        chosen = pc.and_(chosen, pc.equal(table["method"], method))
+    return table.filter(chosen)
 
 
 def summary(scores: np.ndarray) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ v + 1 (all nodes but `input`). An edge mask is bool (readers, writers). NumPy al
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,8 @@ from connectome.errors import DataError
 from connectome.labelling import DEAD, UNGROUPED
 
 Array = np.ndarray
-_MARKS = {UNGROUPED: "ungrouped", DEAD: "dead"}
+REST = -3  # mark of the features of a site that are not single nodes
+MARKS = {UNGROUPED: "ungrouped", DEAD: "dead", REST: "rest"}
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,22 @@ def singletons(features: Mapping[str, int], sites: Sequence[str]) -> PartGraph:
     return _build(labels, sites, lambda place, part, parts: f"{place}.n{part}")
 
 
+def chosen_features(
+    features: Mapping[str, int], sites: Sequence[str], chosen: Collection[str]
+) -> PartGraph:
+    """Graph of the single features named in `chosen`; the others of a site are one part `m2.rest`.
+
+    chosen: names such as `m2.n17`; what names no feature (`input`, `m2.rest`) is passed over.
+    """
+    every = singletons(features, sites)
+    single = np.isin(every.names, list(chosen))
+    labels = {
+        site: np.where(single[nodes], np.arange(len(nodes)), REST)
+        for site, nodes in every.members.items()
+    }
+    return _build(labels, sites, lambda place, part, parts: f"{place}.n{part}")
+
+
 def _build(labels: Mapping[str, Array], sites: Sequence[str], name) -> PartGraph:
     names, site_of, members, sizes = ["input"], ["input"], {}, [1]
     for site in sites:
@@ -124,7 +141,7 @@ def _build(labels: Mapping[str, Array], sites: Sequence[str], name) -> PartGraph
         members[site] = len(names) + rank[inverse]
         for i in order:
             part = int(found[i])
-            mark = _MARKS.get(part)
+            mark = MARKS.get(part)
             names.append(f"{place}.{mark}" if mark else name(place, part, len(found)))
             site_of.append(site)
             sizes.append(int(counts[i]))

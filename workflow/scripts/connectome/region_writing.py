@@ -14,11 +14,12 @@ import pyarrow as pa
 import torch
 
 from connectome import profiles, tokenizer
+from connectome.blocks import normalise
 from connectome.moments import Moments, correlation
 from connectome.prompts import Prompts
 from connectome.region_effects import REGION, Group
 from connectome.tokenizer import Tokenizer
-from connectome.transformer import Transformer, forward, normalise
+from connectome.transformer import Transformer, forward
 
 Array = np.ndarray
 Row = dict[str, Any]

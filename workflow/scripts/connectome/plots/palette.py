@@ -55,6 +55,7 @@ SERIES: dict[str, Series] = {
     "heads": _series("heads", INK, "D", "-"),
     "modules": _series("modules", PURPLE, "p", ":"),
     "features": _series("single features", SKY, ".", "-"),
+    "top_features": _series("top single features", BLUE, "d", "-."),
     "random": _series("random groups", MUTED, "x", ":"),
 }
 _OWN = [

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from connectome.parts import PartGraph, matrix, top_edges
+from connectome.parts import MARKS, PartGraph, matrix, top_edges
 from connectome.tabulate.identity import Row, defined
 
 COLUMNS = (
@@ -112,7 +112,7 @@ def site_order(site: str) -> tuple[int, int]:
 
 
 def part_order(name: str) -> tuple[bool, int, str]:
-    """Parts of a site by number, `.ungrouped` and `.dead` last."""
-    digits = "".join(c for c in name.rpartition(".")[2] if c.isdigit())
-    unnumbered = name.endswith((".ungrouped", ".dead"))
-    return unnumbered, int(digits or 0), name
+    """Parts of a site by number, then those that are named for a mark (`.rest`, `.dead`)."""
+    last = name.rpartition(".")[2]
+    digits = "".join(c for c in last if c.isdigit())
+    return last in MARKS.values(), int(digits or 0), name

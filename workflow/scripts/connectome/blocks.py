@@ -1,0 +1,200 @@
+"""What the modules of a block compute: norms, attention and MLP, for groups of parts at once.
+
+Each part of a group reads an input of its own; the plain module is the group of one part that holds
+all of it. Axes as in transformer.py: n prompts, t or q, k positions, d width, h heads, w head
+width, f hidden units, p parts, m features of a part.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from connectome.architectures import Dimensions
+
+ACTIVATIONS = {
+    "gelu": functional.gelu,
+    "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "relu": functional.relu,
+    "silu": functional.silu,
+}
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Heads with their value directions in order of singular value; a row (d,) per direction."""
+
+    query: Tensor  # (h, w, d)
+    query_bias: Tensor  # (h, w)
+    key: Tensor  # (h, w, d)
+    key_bias: Tensor  # (h, w)
+    value: Tensor  # (h, w, d)
+    output: Tensor  # (h, w, d)
+    constant: Tensor  # (d,)
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """Hidden units, a row (d,) each; `gate` is None in an MLP without gate."""
+
+    gate: Tensor | None  # (f, d)
+    gate_bias: Tensor | None  # (f,)
+    up: Tensor  # (f, d)
+    up_bias: Tensor  # (f,)
+    output: Tensor  # (f, d)
+    constant: Tensor  # (d,)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbouring parts of a site that run as one batch: each has as many heads (or units)."""
+
+    parts: slice  # their numbers within the site
+    units: Tensor | slice  # heads or hidden units, those of one part after those of another
+    kept: Tensor | None  # (p, 1, 1, m) 1 for the value directions of the part; None where all are
+
+    @property
+    def count(self) -> int:
+        """Number of parts."""
+        return int(self.parts.stop - self.parts.start)
+
+
+WHOLE = Group(slice(0, 1), slice(None), None)
+
+
+def take(x: Tensor, index: Tensor | slice, dim: int = 0) -> Tensor:
+    """Entries of one axis: all of them, without a copy, for slice(None).
+
+    Copying whole rows is several times faster than indexing with brackets.
+    """
+    return x if isinstance(index, slice) else x.index_select(dim, index)
+
+
+def rows(matrix: Tensor, group: Group) -> Tensor:
+    """Rows (p, m, d) that belong to each part, of a module's (units, ..., d)."""
+    return take(matrix, group.units).reshape(group.count, -1, matrix.shape[-1])
+
+
+def of_parts(module: Attention | Mlp, features: Tensor, group: Group) -> Tensor:
+    """Features (p, n, t, m) of each part, of a site's native features (n, t, features).
+
+    Value directions of a head that the part touches but does not own are 0.
+    """
+    by_unit = features.unflatten(2, (len(module.output), -1))
+    n, t = features.shape[:2]
+    found = take(by_unit, group.units, 2).reshape(n, t, group.count, -1).movedim(2, 0)
+    return found if group.kept is None else found * group.kept
+
+
+class Normed(NamedTuple):
+    """Output of a bare norm and the factor that scaled it."""
+
+    x: Tensor  # (..., d)
+    scale: Tensor  # (..., 1)
+
+
+def normalise(x: Tensor, size: Dimensions) -> Normed:
+    """LayerNorm or RMSNorm without gain and bias."""
+    if size.centred:
+        normed, _, scale = torch.native_layer_norm(x, [size.width], None, None, size.eps)
+        return Normed(normed, scale)
+    scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + size.eps)
+    return Normed(x * scale, scale)
+
+
+def normalise_backward(grad: Tensor, normed: Normed, size: Dimensions) -> Tensor:
+    """Gradient at the norm's input from the gradient at its output, which is overwritten.
+
+    Shapes broadcast: grad (..., n, t, d) for norms of (n, t, d).
+    """
+    along = torch.linalg.vecdot(grad, normed.x)[..., None]
+    grad.addcmul_(normed.x, along, value=-1 / size.width)
+    if size.centred:
+        grad -= grad.mean(-1, keepdim=True)
+    return grad.mul_(normed.scale)
+
+
+class Rotary(NamedTuple):
+    """Cosine and sine (n, t, w) of each position's angles; empty for learned positions."""
+
+    cosine: Tensor | None
+    sine: Tensor | None
+
+
+def rotate(x: Tensor, turn: Rotary, back: bool = False) -> Tensor:
+    """Turn queries or keys (..., n, t, w) by their positions, or gradients back."""
+    if turn.cosine is None or turn.sine is None:
+        return x
+    half = x.shape[-1] // 2
+    swapped = torch.cat([-x[..., half:], x[..., :half]], dim=-1)
+    return x * turn.cosine + swapped * (-turn.sine if back else turn.sine)
+
+
+class Attended(NamedTuple):
+    """What heads leave behind; the first axis runs over heads (or pairs of part and head)."""
+
+    query: Tensor  # (h, n, t, w), turned
+    key: Tensor  # (h, n, t, w), turned
+    value: Tensor  # (h, n, t, w)
+    pattern: Tensor  # (h, n, q, k)
+    z: Tensor  # (h, n, t, w)
+
+
+def _read(x: Tensor, matrix: Tensor, bias: Tensor | None, group: Group) -> Tensor:
+    """What each part reads, (p, n, t, m), of its normed input x (p, n, t, d)."""
+    flat, matrices = x.flatten(1, 2), rows(matrix, group).mT  # (p, n t, d), (p, d, m)
+    if bias is None:
+        found = torch.bmm(flat, matrices)
+    else:
+        own = take(bias, group.units).reshape(group.count, 1, -1)
+        found = torch.baddbmm(own, flat, matrices)
+    return found.unflatten(1, x.shape[1:3])
+
+
+def split_heads(x: Tensor, width: int) -> Tensor:
+    """(p, n, t, k w) for parts of k heads as (p k, n, t, w)."""
+    return x.unflatten(3, (-1, width)).permute(0, 3, 1, 2, 4).flatten(0, 1)
+
+
+def join_heads(x: Tensor, parts: int) -> Tensor:
+    """(p k, n, t, w) as (p, n, t, k w)."""
+    return x.unflatten(0, (parts, -1)).permute(0, 2, 3, 1, 4).flatten(3)
+
+
+def attend(
+    module: Attention, x: Tensor, turn: Rotary, hidden_keys: Tensor, group: Group = WHOLE
+) -> Attended:
+    """Run the heads of each part on its normed inputs x (s, p, n, t, d).
+
+    s is 1, or 3 where queries, keys and values have inputs of their own.
+    """
+    width = module.query.shape[1]
+    of_query, of_key, of_value = x.expand(3, *x.shape[1:])
+    query = split_heads(_read(of_query, module.query, module.query_bias, group), width)
+    key = split_heads(_read(of_key, module.key, module.key_bias, group), width)
+    value = split_heads(_read(of_value, module.value, None, group), width)
+    query, key = rotate(query, turn), rotate(key, turn)
+    scores = query @ (key.transpose(-1, -2) * width**-0.5)
+    pattern = scores.masked_fill_(hidden_keys, float("-inf")).softmax(-1)
+    return Attended(query, key, value, pattern, pattern @ value)
+
+
+class Activated(NamedTuple):
+    """What an MLP leaves behind."""
+
+    gate: Tensor | None  # (p, n, t, m) before the activation
+    up: Tensor  # (p, n, t, m) before the activation (no gate) or the linear factor (gate)
+    hidden: Tensor  # (p, n, t, m)
+
+
+def activate(module: Mlp, x: Tensor, activation: str, group: Group = WHOLE) -> Activated:
+    """Run the hidden units of each part on its normed input x (p, n, t, d)."""
+    act = ACTIVATIONS[activation]
+    up = _read(x, module.up, module.up_bias, group)
+    if module.gate is None:
+        return Activated(None, up, act(up))
+    gate = _read(x, module.gate, module.gate_bias, group)
+    return Activated(gate, up, act(gate) * up)

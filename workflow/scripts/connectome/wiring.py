@@ -1,0 +1,98 @@
+"""How the parts of a graph are made of a model's heads and hidden units, and what they write."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from connectome.blocks import Group, Rotary, normalise, of_parts, rows
+from connectome.parts import PartGraph
+from connectome.transformer import Transformer, compute
+
+
+class SiteParts(NamedTuple):
+    """Where the parts of a site stand in the graph, and what they are made of."""
+
+    low: int  # first node
+    high: int  # one past the last node
+    groups: list[Group]  # of neighbouring parts that are alike, in order
+
+
+def wiring(model: Transformer, graph: PartGraph) -> dict[str, SiteParts]:
+    """The parts of each site as index tensors on the model's device."""
+    result = {}
+    for site in graph.sites:
+        low, high = graph.bounds[site]
+        local = (graph.members[site] - low).reshape(len(model.module(site).output), -1)
+        result[site] = SiteParts(low, high, list(_groups(model, local)))
+    return result
+
+
+def _groups(model: Transformer, local: np.ndarray) -> Iterator[Group]:
+    """Groups of a site, given the part (units, w) of each value direction (or hidden unit, w = 1).
+
+    Parts are told apart by the number of heads that they touch, or of units that they hold.
+    """
+    device, dtype = model.embedding.device, model.embedding.dtype
+    touched = np.zeros((local.max() + 1, len(local)), dtype=bool)
+    touched[local, np.arange(len(local))[:, None]] = True
+    count = touched.sum(axis=1)
+    first = [0, *(np.flatnonzero(np.diff(count)) + 1), len(count)]
+    for start, stop in pairwise(map(int, first)):
+        part, unit = np.nonzero(touched[start:stop])
+        kept = (local[unit] == start + part[:, None]).reshape(stop - start, 1, 1, -1)
+        in_order = np.array_equal(unit, np.arange(len(local)))
+        yield Group(
+            slice(start, stop),
+            slice(None) if in_order else torch.tensor(unit, device=device),
+            None if kept.all() else torch.tensor(kept, device=device).to(dtype),
+        )
+
+
+def multiply(out: Tensor, *factors: tuple[Tensor, Tensor]) -> None:
+    """Sum of products a (p, ..., m) @ b (p, m, d) into out (p, ..., d), contiguous."""
+    out = out.view(len(out), -1, out.shape[-1])
+    for number, (a, b) in enumerate(factors):
+        flat = a.reshape(len(a), -1, a.shape[-1])
+        if number == 0:
+            torch.bmm(flat, b, out=out)
+        else:
+            out.baddbmm_(flat, b)
+
+
+def write(model: Transformer, site: str, parts: SiteParts, features: Tensor) -> Tensor:
+    """What each part of a site writes, (p, n, t, d), from features (n, t, features)."""
+    module = model.module(site)
+    written = features.new_empty(parts.high - parts.low, *features.shape[:2], model.size.width)
+    for group in parts.groups:
+        own = of_parts(module, features, group)
+        multiply(written[group.parts], (own, rows(module.output, group)))
+    return written
+
+
+def run_parts(
+    model: Transformer,
+    site: str,
+    parts: SiteParts,
+    x: Tensor,
+    turn: Rotary,
+    hidden_keys: Tensor,
+    ablated: Tensor,
+    out: Tensor,
+) -> None:
+    """What each part of a site writes on an input of its own, minus its ablated value, into `out`.
+
+    x and out (p, c, n, t, d); turn and hidden_keys of the c n prompts; ablated: features (n or 1, t
+    or 1, features). Writing is linear: the difference is taken between features.
+    """
+    module, normed = model.module(site), normalise(x, model.size).x
+    for group in parts.groups:
+        own = normed[group.parts].flatten(1, 2)[None]  # (1, p, c n, t, d)
+        found = compute(model, site, own, turn, hidden_keys, group).unflatten(1, x.shape[1:3])
+        if group.kept is not None:
+            found *= group.kept[:, None]
+        found -= of_parts(module, ablated, group)[:, None]
+        multiply(out[group.parts], (found, rows(module.output, group)))
