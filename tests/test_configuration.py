@@ -76,6 +76,9 @@ def test_every_section_of_the_default_has_a_schema_and_every_key_is_explained():
         ({"sbm.classical_features": 301}, "sbm.classical_features: 301 .* from 0 to 300"),
         ({"circuits.partitions": ["heads", "classical"]}, "'classical' is not made while sbm"),
         ({"evaluation.random_sizes": [0.07]}, "evaluation.random_sizes: 0.07 .*sizes"),
+        ({"specificity.partitions": ["roi"]}, "specificity.partitions: 'roi' .*mean 'rois'"),
+        ({"specificity.method": "exact"}, "specificity.method: 'exact' cannot be used here"),
+        ({"circuits.stability_draws": 1}, "stability_draws: 1 cannot be used; .* at least 2"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named_with_its_remedy(changes, said):
