@@ -78,6 +78,9 @@ def test_every_section_of_the_default_has_a_schema_and_every_key_is_explained():
         ({"circuits.exact": ["top_features"]}, "'top_features' with .* too many edges to run"),
         ({"circuits.partitions": ["top_features"]}, "chosen by the scores of 'features'"),
         ({"evaluation.random_sizes": [0.07]}, "evaluation.random_sizes: 0.07 .*sizes"),
+        ({"specificity.partitions": ["roi"]}, "specificity.partitions: 'roi' .*mean 'rois'"),
+        ({"specificity.method": "exact"}, "specificity.method: 'exact' cannot be used here"),
+        ({"circuits.stability_draws": 1}, "stability_draws: 1 cannot be used; .* at least 2"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named_with_its_remedy(changes, said):

@@ -9,6 +9,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from connectome import cross_ablation, metrics, parts, prompts, specificity, transformer
 from connectome.ablation import ablated_values, run_nodes
 from connectome.attribution import attribute
+from connectome.plots import specificity as drawing
 from connectome.specificity import Matrix
 from tiny_models import prompt_lists, tiny
 
@@ -234,3 +235,12 @@ def test_two_planted_heads_give_the_ideal_matrix(planted):
         assert row["separation"] == pytest.approx(1.0), row
         assert row["diagonal"] == pytest.approx(float(row["intervention"] == "keep"))
         assert row["unassigned"] == 1  # the MLP, which does nothing
+
+
+def test_a_model_that_can_do_nothing_has_a_table_a_figure_and_no_matrix(found):
+    model, *_ = found
+    cells, summaries = cross_ablation.run(model, {}, {}, {}, {"a": "chance"}, SETTINGS, 1)
+    assert (len(cells), len(summaries)) == (1, 0)
+    rows = [{name: str(row[name] or "") for name in drawing.COLUMNS} for row in cells.to_pylist()]
+    shown = [text.get_text() for text in drawing.draw(rows).axes[0].texts]
+    assert shown == ["the model can do none of the tasks"]

@@ -226,7 +226,8 @@ def _summaries(
     for measure, matrix in found.matrices.items():
         row = {"measure": measure, **about, "status": "ok"}
         if len(kept) < 2:
-            row |= {"status": "refused", "reason": f"parts belong to {len(kept)} task(s), not 2"}
+            reason = "fewer than two tasks that the model can do have parts of their own"
+            row |= {"status": "refused", "reason": reason}
         if len(kept):
             inside = Matrix(*(part[..., has[:, None], has] for part in matrix))
             row |= specificity.summarise(inside, kept, found.about["intervention"], seed=1)
