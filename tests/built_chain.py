@@ -78,7 +78,8 @@ def _score(model: Path, prompts: Path) -> None:
     folder, task = model.parent, prompts.stem
     circuits = {
         "partitions": EXACT, "methods": METHODS, "steps": 5, "exact": EXACT, "exact_pairs": 16,
-        "ablation": "counterfactual", "batch_pairs": 50,
+        "ablation": "counterfactual", "batch_pairs": 50, "stability_draws": 5,
+        "stability_sizes": [0.1],
     }  # fmt: skip
     tables.write_table(folder / "none.parquet", {"site": []}, {})
     call(
@@ -89,6 +90,7 @@ def _score(model: Path, prompts: Path) -> None:
         partitions=folder / "none.parquet",
         nodes=folder / f"neurons/circuits/{task}.nodes.parquet",
         edges=folder / f"neurons/circuits/{task}.edges.parquet",
+        stability=folder / f"neurons/circuits/{task}.stability.parquet",
     )
     call(
         "check_known",

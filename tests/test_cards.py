@@ -197,8 +197,8 @@ def test_each_site_has_its_hierarchy_in_the_inputs_of_the_section():
 
 
 def test_rounding_in_the_tables_keeps_six_digits(table):
-    values = [row["effect"] for row in table("effects")]
-    assert max(len(value.lstrip("-").replace(".", "").lstrip("0")) for value in values) <= 6
+    values = [float(row["effect"]) for row in table("effects")]
+    assert all(value == float(f"{value:.6g}") for value in values)
     path = report_chain.results() / "demo/neurons/rois/effects.parquet"
     exact = np.array(tables.read_table(path)["effect"].to_pylist())
     shown = [float(r["effect"]) for r in table("effects") if r["model"] == "demo"]
