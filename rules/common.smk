@@ -211,7 +211,7 @@ def each_task(pattern):
             pattern,
             model=wildcards.model,
             dictionary=wildcards.dictionary,
-            task=PLAN["models"][wildcards.model]["tasks"],
+            task=TASKS_OF[wildcards.model],
         )
 
     return files
@@ -219,7 +219,7 @@ def each_task(pattern):
 
 def specificity_slice(wildcards):
     """`cfg` of ablate_across_tasks: its section, the seed and the metric of each task."""
-    tasks = PLAN["models"][wildcards.model]["tasks"]
+    tasks = TASKS_OF[wildcards.model]
     return canonical(
         {
             "metrics": {task: configuration.metric_of(config, task) for task in tasks},
