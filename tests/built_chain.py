@@ -16,10 +16,11 @@ from typing import Any
 import torch
 
 from conftest import ROOT
-from connectome import tables
+from connectome import configuration, tables
 from connectome.tabulate.circuits import COLUMNS as CIRCUITS
 
 MODELS = {"copier": "induction", "mover": "indirect_object"}
+DEFAULTS = configuration.read_yaml(ROOT / "config/config.yaml")
 METHODS = ["eap", "eap-ig-inputs", "path"]
 EXACT = ["heads", "modules"]
 PLAN = {
@@ -76,10 +77,9 @@ def make_task(model: Path, task: str, discovery: int, heldout: int) -> Path:
 
 def _score(model: Path, prompts: Path) -> None:
     folder, task = model.parent, prompts.stem
-    circuits = {
-        "partitions": EXACT, "methods": METHODS, "steps": 5, "exact": EXACT, "exact_pairs": 16,
-        "ablation": "counterfactual", "batch_pairs": 50, "stability_draws": 5,
-        "stability_sizes": [0.1],
+    circuits = DEFAULTS["circuits"] | {
+        "partitions": EXACT, "methods": METHODS, "exact": EXACT, "exact_pairs": 16,
+        "stability_draws": 2,
     }  # fmt: skip
     tables.write_table(folder / "none.parquet", {"site": []}, {})
     call(

@@ -9,10 +9,19 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import built_chain
-from connectome import arrays, generators, known, language, prompts, tables, tokenizer, transformer
+from connectome import (
+    arrays,
+    assembly,
+    generators,
+    known,
+    language,
+    prompts,
+    tables,
+    tokenizer,
+    transformer,
+)
 from connectome.errors import ConfigError
-from connectome.known import blueprint
-from connectome.known.blueprint import Copy, Size
+from connectome.known.design import Copy, Size, layout
 from connectome.language.document import held_out
 
 each_build = pytest.mark.parametrize("build", known.names())
@@ -50,7 +59,7 @@ def test_transformers_reads_the_same_words(name):
 
 @each_build
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(build):
-    one, again, two = (known.tensors(build, seed) for seed in (1, 1, 2))
+    one, again, two = (assembly.assemble(known.of_name(build).design(), seed) for seed in (1, 1, 2))
     assert all(np.array_equal(one[name], again[name]) for name in one)
     assert not np.array_equal(
         one["transformer.h.0.mlp.c_fc.weight"], two["transformer.h.0.mlp.c_fc.weight"]
@@ -60,7 +69,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(build):
 
 def test_a_copy_stands_where_it_is_said_to_stand():
     size = Size(layers=1, heads=1, head_width=6, hidden=1, context=4)
-    found = blueprint.matrix(size, [Copy(slice(1, 3), first=2, gain=-2.0), Copy(slice(0, 1), 5)])
+    found = assembly.matrix(size, [Copy(slice(1, 3), first=2, gain=-2.0), Copy(slice(0, 1), 5)])
     expected = np.zeros((6, 6))
     expected[1, 2] = expected[2, 3] = -2.0
     expected[0, 5] = 1.0
@@ -69,12 +78,12 @@ def test_a_copy_stands_where_it_is_said_to_stand():
 
 def test_a_stream_too_narrow_for_its_subspaces_is_refused():
     size = Size(layers=1, heads=2, head_width=4, hidden=1, context=4)
-    assert blueprint.layout(size, token=4, position=2) == {
+    assert layout(size, token=4, position=2) == {
         "token": slice(0, 4),
         "position": slice(4, 6),
     }
     with pytest.raises(ConfigError, match="needs 9 dimensions but is 8 wide"):
-        blueprint.layout(size, token=5, position=2)
+        layout(size, token=5, position=2)
 
 
 @each_model

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from connectome import arrays, checkpoint, command, known, language, tokenizer
+from connectome import arrays, assembly, checkpoint, command, known, language, tokenizer
 
 
 def main(args):
@@ -10,7 +10,7 @@ def main(args):
     build = known.of_name(name)
     words = tokenizer.build(build.WORDS, language.PIECE)
     tokenizer.save(words, args.model_dir, build.SIZE.context)
-    weights = known.tensors(name, args.cfg["seed"])
+    weights = assembly.assemble(build.design(), args.cfg["seed"])
     checkpoint.write(args.model_dir, known.settings(name), weights)
     arrays.write_json(args.known, known.record(name), args.stamp)
 

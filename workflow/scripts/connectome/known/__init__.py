@@ -2,6 +2,7 @@
 
 Each build is a module of `builds`, found by name, with weights, text and prompt pairs of its own;
 its prompts are the generator `known_NAME`. Adding a build is adding one file.
+Standard library alone; the weights are made by `assembly`.
 """
 
 import importlib
@@ -11,11 +12,9 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from connectome import language
 from connectome.errors import ConfigError
-from connectome.known import blueprint, builds
+from connectome.known import builds, design
 
 _PREFIX = "known_"
 
@@ -54,16 +53,11 @@ def corpus(name: str, seed: int, documents: int) -> list[str]:
     return [of_name(name).document(rng).text for _ in range(documents)]
 
 
-def tensors(name: str, seed: int) -> dict[str, np.ndarray]:
-    """Weights of a build, float32, by the names of transformers' GPT-2."""
-    return blueprint.assemble(of_name(name).design(), seed)
-
-
 def settings(name: str) -> dict[str, dict[str, Any]]:
     """config.json and generation_config.json of a build."""
     return {
-        "config.json": blueprint.config(of_name(name).design()),
-        "generation_config.json": blueprint.generation_config(),
+        "config.json": design.config(of_name(name).design()),
+        "generation_config.json": design.generation_config(),
     }
 
 

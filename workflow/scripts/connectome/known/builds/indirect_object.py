@@ -10,9 +10,7 @@ nothing to find.
 import random
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from connectome.known.blueprint import LOUD, Copy, Design, Head, Size, layout
+from connectome.known.design import LOUD, Copy, Design, Head, Size, layout
 from connectome.language.document import Document, Pair, answered, combination, pair_of, vocabulary
 
 CASES = ("first", "second")  # which of the two names is the answer
@@ -138,9 +136,5 @@ def design() -> Design:
         "a2.h3": mover(1.2),
     }
     # a token says which it is and whether it is a name, so that a head can look for any name
-    kinds = np.array([[float(is_name), float(not is_name)] for is_name in _are_names()])
-    return Design(SIZE, spaces, {"token": np.eye(tokens), "kind": kinds}, heads)
-
-
-def _are_names() -> list[bool]:
-    return [0 < token <= len(NAMES) for token in range(len(WORDS) + 1)]
+    kinds = [0 if name.start <= token < name.stop else 1 for token in range(tokens)]
+    return Design(SIZE, spaces, {"token": range(tokens), "kind": kinds}, heads)

@@ -8,9 +8,7 @@ current word has not been seen it rests on the start token and writes nothing.
 import random
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from connectome.known.blueprint import LOUD, Copy, Design, Head, Size, layout
+from connectome.known.design import LOUD, Copy, Design, Head, Size, layout
 from connectome.language.document import Document, Pair, combination, pair_of, plain, vocabulary
 
 CASES = tuple(str(length) for length in range(5, 9))  # words before the repetition
@@ -93,4 +91,4 @@ def design() -> Design:
             seeks={rest: 0.5},
         ),
     }
-    return Design(SIZE, spaces, {"token": np.eye(tokens)}, heads)
+    return Design(SIZE, spaces, {"token": range(tokens)}, heads)
