@@ -15,3 +15,7 @@ class DataError(ConnectomeError):
 
 class ModelError(ConnectomeError):
     """A model directory is incomplete, damaged or of an unsupported kind."""
+
+
+class DiskError(ConnectomeError):
+    """A file cannot be written: the disk is full or read-only, or the folder is not ours."""
