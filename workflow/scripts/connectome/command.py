@@ -57,9 +57,10 @@ def _disk_refusals(place: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if errno.errorcode.get(error.errno or 0) not in _REFUSALS:
+        number = error.errno or 0
+        if errno.errorcode.get(number) not in _REFUSALS:
             raise
-        reason = os.strerror(error.errno).lower()
+        reason = os.strerror(number).lower()
         raise DiskError(f"{place} cannot be written: {reason}") from error
 
 

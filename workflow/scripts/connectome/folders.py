@@ -21,7 +21,7 @@ def check(home: Path, folder: Path, environments: Path | None = None) -> None:
     fault = _character_fault(str(home))
     if fault:
         raise ConfigError(f"the checkout lies in {str(home)!r}: {fault}; rename that folder")
-    fault = environments and _character_fault(str(environments), _SHELL)
+    fault = _character_fault(str(environments or ""), _SHELL)
     if fault:
         raise ConfigError(
             f"conda environments would lie in {str(environments)!r}: {fault}; name another folder "
