@@ -1,6 +1,7 @@
 """Where a run may lie and write, checked before any job; standard library only."""
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from connectome.errors import ConfigError
 # and what ends the quotes in which it hands a conda environment to the shell. Nothing quotes them.
 _SYNTAX = "{}<>\n\r"
 _SHELL = "'\"$`\\\n\r"
+_LEAST_FREE = 1_000_000  # bytes; below, neither results nor a log nor Snakemake's records fit
 
 
 def check(home: Path, folder: Path, environments: Path | None = None) -> None:
@@ -30,7 +32,7 @@ def check(home: Path, folder: Path, environments: Path | None = None) -> None:
     refusal = _write_refusal(folder)
     if refusal:
         raise ConfigError(
-            f"{refusal}, and a run keeps its records where it starts: name a folder of your own "
+            f"{refusal}, and a run keeps its records in the folder where it works; name another "
             f"(snakemake --snakefile {str(home / 'Snakefile')!r} --directory FOLDER ...)"
         )
 
@@ -66,4 +68,7 @@ def _write_refusal(folder: Path) -> str | None:
     place = next(path for path in (folder, *folder.parents) if path.exists())
     if not place.is_dir():
         return f"{str(place)!r} is a file, not a folder"
-    return None if os.access(place, os.W_OK) else f"{str(place)!r} cannot be written to"
+    if not os.access(place, os.W_OK):
+        return f"{str(place)!r} cannot be written to"
+    full = shutil.disk_usage(place).free < _LEAST_FREE
+    return f"no space is left on the disk of {str(place)!r}" if full else None
