@@ -36,7 +36,7 @@ def disk(place: Path, size: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def read_only(folder: Path) -> Iterator[Path]:
-    """`folder`, read-only for as long as this lasts; also for root, whom permissions do not stop."""
+    """`folder`, read-only meanwhile; also for root, whom permissions do not stop."""
     if os.geteuid():
         modes = {path: path.stat().st_mode for path in (folder, *folder.rglob("*"))}
         for path, mode in modes.items():

@@ -60,7 +60,7 @@ def test_make_report_runs_in_a_folder_of_any_name(tmp_path):
 
 
 def test_every_command_quotes_what_it_is_given():
-    """So what the toy shows of three rules holds for all; a variable stands in quotes of its own."""
+    """So what the toy shows of three rules holds for all."""
     commands = [
         block
         for path in sorted((ROOT / "rules").glob("*.smk"))
