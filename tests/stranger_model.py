@@ -1,4 +1,4 @@
-"""The smallest model a person may bring: one layer, taught one table of words that look like markup."""
+"""The smallest model a person may bring: one layer, taught words that look like markup."""
 
 import json
 from pathlib import Path

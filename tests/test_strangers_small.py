@@ -1,6 +1,5 @@
 """One layer, one document, ten prompts, tokens that look like markup: through to the page."""
 
-import csv
 import json
 import subprocess
 
@@ -8,7 +7,7 @@ import pytest
 
 import stranger_model
 from conftest import ROOT, quick_command
-from connectome import arrays, configuration, tables
+from connectome import configuration
 
 
 @pytest.fixture(scope="session")

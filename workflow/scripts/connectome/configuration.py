@@ -4,13 +4,12 @@ Runs whenever the workflow is parsed (twice in every cluster job), so it imports
 nor pandas and reads only small files.
 """
 
-import difflib
 import json
 import math
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import jsonschema
 import yaml
 
 from connectome import checkpoint, folders, generators, known, model_tasks
-from connectome.errors import ConfigError, ConnectomeError, ModelError
+from connectome.errors import ConfigError, ConnectomeError, ModelError, did_you_mean
 
 # Sections that a user's configuration replaces as a whole: mixing two lists of models or tasks
 # would run what nobody asked for.
@@ -107,23 +106,12 @@ def _sentences(fault: jsonschema.ValidationError, schema: Mapping[str, Any]) -> 
         for name in fault.instance:
             if name not in known and not _matches_pattern(name, fault.schema):
                 where = name if key == "(top level)" else f"{key}.{name}"
-                yield f"{where}: unknown key; {_hint(str(name), known, 'known keys')}"
+                yield f"{where}: unknown key; {did_you_mean(str(name), known)}"
         return
     right = fault.schema.get("description") or fault.message
     if fault.validator == "enum" and isinstance(fault.instance, str):
-        near = _near(fault.instance, fault.validator_value)
-        right += f"; did you mean {near!r}?" if near else ""
+        right += f"; {did_you_mean(fault.instance, fault.validator_value)}"
     yield f"{key}: {json.dumps(fault.instance, default=str)} cannot be used; {right}"
-
-
-def _hint(name: str, known: Iterable[str], known_as: str = "known") -> str:
-    """The known name that `name` is most like, or all of them."""
-    near = _near(name, known)
-    return f"did you mean {near!r}?" if near else f"{known_as}: {', '.join(known)}"
-
-
-def _near(name: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, list(known), 1)), None)
 
 
 def _matches_pattern(name: str, schema: Mapping[str, Any]) -> bool:
@@ -242,7 +230,7 @@ def _task_faults(config: Config) -> Iterator[str]:
     known_generators = generators.names()
     for name, task in config["tasks"].items():
         if "generator" in task and task["generator"] not in known_generators:
-            hint = _hint(task["generator"], known_generators)
+            hint = did_you_mean(task["generator"], known_generators)
             yield f"tasks.{name}.generator: {task['generator']!r} is no generator; {hint}"
         if "file" in task and not Path(task["file"]).is_file():
             yield f"tasks.{name}.file: {task['file']!r} is missing (relative to {Path.cwd()})"
@@ -255,7 +243,7 @@ def _reference_faults(config: Config) -> Iterator[str]:
     tasks = list(config["tasks"])
     for task in config["attributions"]["tasks"]:
         if task not in tasks:
-            yield f"attributions.tasks: {task!r} is no task; {_hint(task, tasks)}"
+            yield f"attributions.tasks: {task!r} is no task; {did_you_mean(task, tasks)}"
     yield from _partition_faults(config)
     for share in config["evaluation"]["random_sizes"]:
         if share not in config["evaluation"]["sizes"]:
@@ -284,7 +272,7 @@ def _partition_faults(config: Config) -> Iterator[str]:
     ):
         for name in names:
             if name not in allowed:
-                yield f"{key}: {name!r} cannot be used here; {_hint(name, allowed)}"
+                yield f"{key}: {name!r} cannot be used here; {did_you_mean(name, allowed)}"
     if "classical" in circuits["partitions"] and not config["sbm"]["classical_features"]:
         yield (
             "circuits.partitions: 'classical' is not made while sbm.classical_features is 0; set "
