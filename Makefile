@@ -3,7 +3,8 @@ CORES ?= $(shell nproc)
 CONFIG ?=
 PYTHON := .venv/bin/python
 GRAPH_TOOL_PYTHON ?= /usr/bin/python3
-SNAKEMAKE := $(PYTHON) -m snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+SNAKEMAKE := $(PYTHON) -m snakemake --cores $(CORES) $${CONFIG:+--configfile "$$CONFIG"}
+export CONFIG
 
 .PHONY: help setup report figures why verify cost test test-all benchmark lint unlock clean
 .DEFAULT_GOAL := help
@@ -30,6 +31,7 @@ cost: setup ## time and memory of every step of the finished run
 	@$(PYTHON) workflow/cost.py $(if $(CONFIG),--configfile $(CONFIG))
 
 unlock: setup
+	@test -z "$$CONFIG" || test -r "$$CONFIG" || { echo "CONFIG: no file $$CONFIG in $$PWD" >&2; exit 1; }
 	@$(PYTHON) workflow/unlock.py
 
 test: setup lint ## format, types and all tests but the slow ones

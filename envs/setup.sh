@@ -4,6 +4,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+# Two set-ups started at once: the second waits (where there is no flock, both would install).
+exec 9< envs/setup.sh
+if command -v flock > /dev/null; then flock 9 2> /dev/null || true; fi
+
 need() { # need PROGRAM-OR-TEST PACKAGE...
     local test=$1
     shift
@@ -34,8 +38,13 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     echo "python3 is $(python3 -V); Python 3.11 or later is needed" >&2
     exit 1
 }
-[ -x .venv/bin/python ] || python3 -m venv .venv
 if ! cmp -s requirements.lock .venv/requirements.lock; then
+    if [ ! -w . ]; then
+        echo "$PWD cannot be written to, and .venv is yet to be made there: copy the checkout" >&2
+        exit 1
+    fi
+    # what a killed set-up left half made is made again
+    .venv/bin/python -m pip --version > /dev/null 2>&1 || python3 -m venv --clear .venv
     .venv/bin/python -m pip install -q --upgrade pip
     .venv/bin/python -m pip install -q -r requirements.lock
     cp requirements.lock .venv/requirements.lock

@@ -8,7 +8,7 @@ HOME = Path(str(workflow.current_basedir)).parent
 SCRIPTS = str(HOME / "workflow" / "scripts")
 sys.path.insert(0, SCRIPTS)
 
-from connectome import checkpoint, configuration, digest, model_tasks
+from connectome import checkpoint, configuration, digest, folders, model_tasks
 from connectome import report as page
 from connectome.command import canonical
 from connectome.errors import ConnectomeError
@@ -16,12 +16,14 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+CONDA_PREFIX = workflow.deployment_settings.conda_prefix or Path.cwd() / ".snakemake" / "conda"
 KINDS = ["activation", "attribution"]
 
 config.update(
     configuration.complete(config, configuration.read_yaml(HOME / "config" / "config.yaml"))
 )
 try:
+    folders.check(HOME, Path.cwd(), CONDA_PREFIX if CONDA else None)
     configuration.validate(
         config,
         configuration.read_yaml(HOME / "workflow" / "schemas" / "config.schema.yaml"),

@@ -66,7 +66,7 @@ def test_a_list_of_tasks_is_taken_as_it_stands_and_the_mixture_keeps_to_it():
         ({"models": {"a": {"build": "induction", "train": {}}}}, "models.a: .* exactly one of"),
         (
             {"models": {"demo": {"train": {}, "tasks": ["oi"]}}},
-            "models.demo.tasks: 'oi' is no task; known: ioi, facts, copying",
+            "models.demo.tasks: 'oi' is no task; did you mean 'ioi'?",
         ),
         (
             {"models": {"demo": {"train": {}, "tasks": ["copying"]}}},

@@ -7,6 +7,7 @@ written into the metadata of what it makes.
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -14,7 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from connectome.errors import ConnectomeError
+from connectome.errors import ConnectomeError, DiskError
+
+# what a person mends at the disk, not in the code: full, over quota, too large, read-only, not ours
+_REFUSALS = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM")
 
 
 def canonical(value: Any) -> str:
@@ -41,19 +45,35 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     args = arguments.parse_args()
     args.stamp = {"cfg": canonical(args.cfg), "code": args.code}
     try:
-        main(args)
+        with _disk_refusals("a file"):
+            main(args)
     except ConnectomeError as error:
         sys.exit(f"error: {error}")
+
+
+@contextlib.contextmanager
+def _disk_refusals(place: Path | str) -> Iterator[None]:
+    """Turns a refusal of the disk into one sentence; `place` where the error names no file."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0
+        if errno.errorcode.get(number) not in _REFUSALS:
+            raise
+        reason = os.strerror(number).lower()
+        raise DiskError(f"{place} cannot be written: {reason}") from error
 
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it on success: complete or absent."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with _disk_refusals(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk refuses that too
+            temporary.unlink(missing_ok=True)

@@ -75,6 +75,8 @@ def verdict(heldout: Mapping[str, Any]) -> str | None:
                 f"[{accuracy['lo']:.2f}, {accuracy['hi']:.2f}] is not above chance ({chance:.2f})"
             )
     gap = heldout["gap"]
+    if gap["lo"] is None:
+        return "one distinct prompt gives the gap between clean and corrupted prompts no interval"
     if not gap["lo"] > 0:
         return (
             f"the gap between clean and corrupted prompts, {gap['value']:.2f} "

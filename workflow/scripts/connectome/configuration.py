@@ -4,8 +4,8 @@ Runs whenever the workflow is parsed (twice in every cluster job), so it imports
 nor pandas and reads only small files.
 """
 
-import difflib
 import json
+import math
 import re
 import shutil
 import sys
@@ -16,8 +16,8 @@ from typing import Any
 import jsonschema
 import yaml
 
-from connectome import checkpoint, generators, known, model_tasks
-from connectome.errors import ConfigError, ConnectomeError, ModelError
+from connectome import checkpoint, folders, generators, known, model_tasks
+from connectome.errors import ConfigError, ConnectomeError, ModelError, did_you_mean
 
 # Sections that a user's configuration replaces as a whole: mixing two lists of models or tasks
 # would run what nobody asked for.
@@ -40,6 +40,17 @@ PARTITIONS = (
 EXACT_FEATURES = 64  # single nodes whose edges can still be run one by one
 METHODS = ("eap", "eap-ig-inputs", "clean-corrupted", "path")
 
+# JSON Schema takes 2.0 for a whole number and has no word for NaN; a slice or a draw takes neither.
+_TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {
+        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+        "number": lambda _, value: (
+            isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        ),
+    }
+)
+_Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=_TYPES)
+
 Config = dict[str, Any]
 
 
@@ -59,10 +70,13 @@ def complete(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
     for section in WHOLE:
         if section in config:
             result[section] = config[section]
-    if "tasks" in config and "attributions" not in config:
-        result["attributions"] = {"tasks": list(config["tasks"])}
-    if "models" in config and "name" not in config.get("report", {}):
-        result["report"] = {**result["report"], "name": ", ".join(config["models"])}
+    # what is no mapping is left for the schema to refuse
+    models, tasks, report = (config.get(name, {}) for name in ("models", "tasks", "report"))
+    if "tasks" in config and isinstance(tasks, Mapping) and "attributions" not in config:
+        result["attributions"] = {"tasks": list(tasks)}
+    named = not isinstance(report, Mapping) or "name" in report
+    if "models" in config and isinstance(models, Mapping) and not named:
+        result["report"] = {**result["report"], "name": ", ".join(map(str, models))}
     return result
 
 
@@ -77,7 +91,7 @@ def _merge(defaults: Mapping[str, Any], config: Mapping[str, Any]) -> Config:
 
 def validate(config: Config, schema: Mapping[str, Any]) -> None:
     """Raise ConfigError naming every key that the schema refuses, its value and what is right."""
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = _Validator(schema)
     faults = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
     if faults:
         _refuse([sentence for fault in faults for sentence in _sentences(fault, schema)])
@@ -93,12 +107,12 @@ def _sentences(fault: jsonschema.ValidationError, schema: Mapping[str, Any]) -> 
         known = list(fault.schema.get("properties", {}))
         for name in fault.instance:
             if name not in known and not _matches_pattern(name, fault.schema):
-                near = difflib.get_close_matches(str(name), known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
                 where = name if key == "(top level)" else f"{key}.{name}"
-                yield f"{where}: unknown key; {hint}"
+                yield f"{where}: unknown key; {did_you_mean(str(name), known)}"
         return
     right = fault.schema.get("description") or fault.message
+    if fault.validator == "enum" and isinstance(fault.instance, str):
+        right += f"; {did_you_mean(fault.instance, fault.validator_value)}"
     yield f"{key}: {json.dumps(fault.instance, default=str)} cannot be used; {right}"
 
 
@@ -167,11 +181,11 @@ def metric_of(config: Config, task: str) -> str:
 def check(config: Config) -> None:
     """Raise ConfigError (all faults in one message) where the config does not fit its models.
 
-    Checked: model directories and their weight files, sites and layers, task generators and
-    files, the tasks of each model, names used in one section and defined in another, the
+    Checked: paths, model directories and their weight files, sites and layers, task generators
+    and files, the tasks of each model, names used in one section and defined in another, the
     interpreters.
     """
-    faults: list[str] = []
+    faults = list(folders.path_faults(config))
     for name in config["models"]:
         try:
             if "path" in config["models"][name]:
@@ -218,8 +232,7 @@ def _task_faults(config: Config) -> Iterator[str]:
     known_generators = generators.names()
     for name, task in config["tasks"].items():
         if "generator" in task and task["generator"] not in known_generators:
-            near = difflib.get_close_matches(task["generator"], known_generators, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known_generators)}"
+            hint = did_you_mean(task["generator"], known_generators)
             yield f"tasks.{name}.generator: {task['generator']!r} is no generator; {hint}"
         if "file" in task and not Path(task["file"]).is_file():
             yield f"tasks.{name}.file: {task['file']!r} is missing (relative to {Path.cwd()})"
@@ -232,7 +245,7 @@ def _reference_faults(config: Config) -> Iterator[str]:
     tasks = list(config["tasks"])
     for task in config["attributions"]["tasks"]:
         if task not in tasks:
-            yield f"attributions.tasks: {task!r} is no task; known: {', '.join(tasks)}"
+            yield f"attributions.tasks: {task!r} is no task; {did_you_mean(task, tasks)}"
     yield from _partition_faults(config)
     for share in config["evaluation"]["random_sizes"]:
         if share not in config["evaluation"]["sizes"]:
@@ -261,9 +274,7 @@ def _partition_faults(config: Config) -> Iterator[str]:
     ):
         for name in names:
             if name not in allowed:
-                near = difflib.get_close_matches(name, allowed, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(allowed)}"
-                yield f"{key}: {name!r} cannot be used here; {hint}"
+                yield f"{key}: {name!r} cannot be used here; {did_you_mean(name, allowed)}"
     if "classical" in circuits["partitions"] and not config["sbm"]["classical_features"]:
         yield (
             "circuits.partitions: 'classical' is not made while sbm.classical_features is 0; set "

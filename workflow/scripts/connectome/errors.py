@@ -1,5 +1,8 @@
 """Errors meant for the person who runs the workflow: one clear sentence each."""
 
+import difflib
+from collections.abc import Sequence
+
 
 class ConnectomeError(Exception):
     """Base of all errors a run can end with by its own words."""
@@ -15,3 +18,13 @@ class DataError(ConnectomeError):
 
 class ModelError(ConnectomeError):
     """A model directory is incomplete, damaged or of an unsupported kind."""
+
+
+class DiskError(ConnectomeError):
+    """A file cannot be written: the disk is full or read-only, or the folder is not ours."""
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """End of a sentence that refuses `name`: the known name most like it, else all of them."""
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -274,10 +274,11 @@ def all_curves(
 
 
 def table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema, **constants: Any) -> pa.Table:
-    """Rows as a table; what a row leaves out is null."""
+    """Rows as a table; what a row leaves out, or has as NaN, is null."""
+    found = ({**constants, **row} for row in rows)
+    known = ({name: x for name, x in row.items() if x == x} for row in found)  # NaN != NaN
     return pa.Table.from_pylist(
-        [{name: ({**constants, **row}).get(name) for name in schema.names} for row in rows],
-        schema=schema,
+        [{name: row.get(name) for name in schema.names} for row in known], schema=schema
     )
 
 

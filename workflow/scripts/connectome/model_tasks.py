@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from connectome import known
+from connectome.errors import did_you_mean
 
 Config = Mapping[str, Any]
 
@@ -56,7 +57,8 @@ def faults(config: Config) -> Iterator[str]:
     for model, source in config["models"].items():
         for name in source.get("tasks", []):
             if name not in every:
-                yield f"models.{model}.tasks: {name!r} is no task; known: {', '.join(every)}"
+                hint = did_you_mean(name, list(every))
+                yield f"models.{model}.tasks: {name!r} is no task; {hint}"
             elif "file" not in every[name] and not _speaks(source, every[name]):
                 yield (
                     f"models.{model}.tasks: {name!r} is in the words of another model (generator "

@@ -39,6 +39,7 @@ SCHEMA = pa.schema(
         "distinct": pa.int32(),
     }
 )
+_UNDEFINED = dict.fromkeys(("jaccard", "lo", "hi"))  # one distinct prompt cannot be drawn again
 
 
 def half_weights(groups: Array, draws: int, seed: int) -> tuple[Array, Array]:
@@ -106,6 +107,7 @@ def table(
     stability_sizes. `compared`: "resamples" (all pairs of bootstrap resamples), "halves" (two
     disjoint halves, split `draws` times) or "methods" (two methods, resample by resample;
     `all_prompts` is their index without resampling). Quantiles are 2.5 and 97.5 % over the pairs.
+    Where there is one distinct prompt, indices and quantiles are empty.
     """
     draws, rows = settings["stability_draws"], []
     weights = {
@@ -122,7 +124,8 @@ def table(
                 about = {"partition": partition, "method": method, "of": of, "share": share}
                 about |= {"selected": size, "total": total, "chance": chance(size, total)}
                 about |= {"draws": draws, "pairs": on.pairs, "distinct": on.distinct}
-                rows += [about | row for row in _compared(orders_here, known, size)]
+                nothing = {} if on.distinct > 1 else _UNDEFINED
+                rows += [about | row | nothing for row in _compared(orders_here, known, size)]
             known[method] = orders_here
     return pa.Table.from_pylist(
         [{name: row.get(name) for name in SCHEMA.names} for row in rows], schema=SCHEMA

@@ -12,9 +12,13 @@ def bootstrap_weights(groups: Array, draws: int, seed: int) -> Array:
     Groups (n,) of equal value are drawn together: prompts that share their clean text are one
     unit, not several. One matrix serves every statistic of a table, which pairs the draws over
     methods and resamples numerators and denominators together (Efron and Tibshirani 1993).
+    A single group cannot be resampled: its weights are NaN, and so is every interval of them, where
+    equal draws would give an interval without width.
     """
     _, member = np.unique(groups, return_inverse=True)
     count = int(member.max()) + 1 if len(member) else 0
+    if count < 2:
+        return np.full((draws, len(member)), np.nan)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=draws)  # (draws, groups)
     weights = drawn[:, member].astype(np.float64)  # (draws, n)
@@ -30,10 +34,13 @@ def interval(samples: Array, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def mean_interval(values: Array, weights: Array) -> dict[str, float]:
-    """Mean of values (n,) with its bootstrap interval: {"value", "lo", "hi"}."""
-    low, high = interval(weights @ values)
-    return {"value": float(values.mean()), "lo": low, "hi": high}
+def mean_interval(values: Array, weights: Array) -> dict[str, float | None]:
+    """Mean of values (n,) and its bootstrap interval: {"value", "lo", "hi"}; None: undefined."""
+    found = (float(values.mean()), *interval(weights @ values))
+    return {
+        name: x if np.isfinite(x) else None
+        for name, x in zip(("value", "lo", "hi"), found, strict=True)
+    }
 
 
 def permutation_p(observed: float, null: Array) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from connectome.command import atomic
 
@@ -45,7 +45,8 @@ def save_run(path: Path, run: Run, identity: str) -> None:
     curve = [[point.step, point.quantity, point.task, point.value] for point in run.curve]
     record = {"step": run.step, "curve": curve, "losses": run.losses}
     with atomic(path) as temporary:
-        save_file(tensors, temporary, {"identity": identity, "run": json.dumps(record)})
+        # save_file would tell of a full disk in its own words
+        temporary.write_bytes(save(tensors, {"identity": identity, "run": json.dumps(record)}))
 
 
 def load_run(path: Path, identity: str) -> Run | None:

@@ -1,0 +1,87 @@
+"""The smallest model a person may bring: one layer, taught words that look like markup."""
+
+import json
+from pathlib import Path
+
+import tokenizers
+import torch
+from tokenizers import decoders, models, normalizers, pre_tokenizers
+from transformers import GPT2Config, GPT2LMHeadModel
+
+# what closes a script, a comment, a CDATA section, an attribute; what breaks lines and their order
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "<!--",
+    "&lt;",
+    "]]>",
+    "\"'><img/src=x/onerror=alert(1)>",
+    "line\nbreak",
+    "para\u2028graph",
+    "\u202ebackwards",
+    "{{model}}",
+    "$\\frac{1}{2}$",
+]
+FILLERS = ["so", "now", "then", "here"]
+START = "<s>"
+WORDS = [START, *HOSTILE, *FILLERS, "is", "=1+1", "NA"]
+CONTEXT = 48
+
+
+def answer_of(number: int) -> str:
+    """Word that the model was taught to follow `FILLER HOSTILE[number] is`."""
+    return HOSTILE[(number + 3) % len(HOSTILE)]
+
+
+def pairs() -> list[dict]:
+    """Ten pairs of each split: another filler tells the held-out ones from those of discovery."""
+    rows = []
+    for number, word in enumerate(HOSTILE):
+        other = (number + 1) % len(HOSTILE)
+        for split, filler in (("discovery", FILLERS[number % 2]), ("heldout", FILLERS[2])):
+            rows.append({
+                "clean": f"{filler} {word} is", "corrupted": f"{filler} {HOSTILE[other]} is",
+                "answers": f" {answer_of(number)}", "wrong": f" {answer_of(other)}",
+                "split": split,
+            })  # fmt: skip
+    return rows
+
+
+def write_model(folder: Path) -> None:
+    """A trained one-layer GPT-2 and its word-level tokenizer, as transformers saves them."""
+    ids = {word if word == START else f" {word}": i for i, word in enumerate(WORDS)}
+    words = tokenizers.Tokenizer(models.WordLevel(ids, unk_token="<unknown>"))
+    words.normalizer = normalizers.Prepend(" ")
+    words.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(" [^ ]*"), "isolated")
+    words.decoder = decoders.Sequence([decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    folder.mkdir(parents=True)
+    (folder / "tokenizer.json").write_text(words.to_str(), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": START}))
+    config = GPT2Config(
+        n_layer=1, n_head=2, n_embd=16, n_inner=24, vocab_size=len(WORDS), n_positions=CONTEXT,
+        bos_token_id=0, eos_token_id=0, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0,
+    )  # fmt: skip
+    torch.manual_seed(1)
+    model = GPT2LMHeadModel(config)
+    _teach(model, ids)
+    model.save_pretrained(folder)
+
+
+def _teach(model: GPT2LMHeadModel, ids: dict[str, int]) -> None:
+    rows, answers = [], []
+    for filler in FILLERS:
+        for number, word in enumerate(HOSTILE):
+            rows.append([0, ids[f" {filler}"], ids[f" {word}"], ids[" is"]])
+            answers.append(ids[f" {answer_of(number)}"])
+    prompts, target = torch.tensor(rows), torch.tensor(answers)
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    for _ in range(150):
+        optimizer.zero_grad()
+        logits = model(prompts).logits[:, -1]  # (prompts, vocabulary)
+        torch.nn.functional.cross_entropy(logits, target).backward()
+        optimizer.step()
+
+
+def document() -> str:
+    """One paragraph; line ends within it are blanks to the corpus."""
+    words = [HOSTILE[i % len(HOSTILE)] for i in (0, 1, 2, 3, 4, 8, 9)]
+    return " ".join(f"{FILLERS[i % 4]} {words[i % 7]} is" for i in range(15))
