@@ -46,7 +46,7 @@ rule ablate_rois:
         covariance=each_fitted_site(
             "<results>/{model}/{dictionary}/covariance/{site}.activation.npz"
         ),
-        prompts=expand("<results>/{{model}}/tasks/{task}.parquet", task=TASKS),
+        prompts=each_task("<results>/{model}/tasks/{task}.parquet"),
     output:
         effects="<results>/{model}/{dictionary}/rois/effects.parquet",
         writing="<results>/{model}/{dictionary}/rois/writing.parquet",
@@ -65,7 +65,7 @@ rule ablate_rois:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=card_slice("partitions", "pairs", "draws", "bootstrap", "logits", metrics=TASKS),
+        cfg=card_slice("partitions", "pairs", "draws", "bootstrap", "logits", metrics=True),
         code=code_of("ablate_rois"),
     shell:
         "{resources.python:q} {resources.scripts:q}/ablate_rois.py --model {input.model:q}"

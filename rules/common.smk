@@ -98,6 +98,11 @@ def task_slice(wildcards):
     )
 
 
+def metrics_of(tasks):
+    """The metric of each of these tasks."""
+    return {task: configuration.metric_of(config, task) for task in tasks}
+
+
 def with_metric(*sections):
     """`cfg` of a rule that uses these sections and measures by the metric of its task."""
 
@@ -115,17 +120,20 @@ def exact_slice(wildcards):
 
 def attribution_slice(wildcards):
     """`cfg` of record_attributions: the mixture and the metric of each of its tasks."""
-    mixture = model_tasks.mixture_of(config, wildcards.model)
-    metrics = {task: configuration.metric_of(config, task) for task in mixture}
+    metrics = metrics_of(model_tasks.mixture_of(config, wildcards.model))
     return canonical({"metrics": metrics, "sites": config["activations"]["sites"]})
 
 
-def card_slice(*names, metrics=()):
-    """`cfg` of a rule that uses these keys of `cards`, and the metrics of these tasks."""
-    chosen = {"cards": {name: config["cards"][name] for name in names}, "seed": config["seed"]}
-    if metrics:
-        chosen["metrics"] = {task: configuration.metric_of(config, task) for task in metrics}
-    return lambda wildcards: canonical(chosen)
+def card_slice(*names, metrics=False):
+    """`cfg` of a rule that uses these keys of `cards`, with `metrics` that of each task too."""
+
+    def slice_for(wildcards):
+        chosen = {"cards": {name: config["cards"][name] for name in names}, "seed": config["seed"]}
+        if metrics:
+            chosen["metrics"] = metrics_of(TASKS_OF[wildcards.model])
+        return canonical(chosen)
+
+    return slice_for
 
 
 @functools.cache
@@ -221,10 +229,9 @@ def each_task(pattern):
 
 def specificity_slice(wildcards):
     """`cfg` of ablate_across_tasks: its section, the seed and the metric of each task."""
-    tasks = TASKS_OF[wildcards.model]
     return canonical(
         {
-            "metrics": {task: configuration.metric_of(config, task) for task in tasks},
+            "metrics": metrics_of(TASKS_OF[wildcards.model]),
             "specificity": config["specificity"],
             "seed": config["seed"],
         }
