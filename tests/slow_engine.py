@@ -97,14 +97,15 @@ class SlowModel:
         )
         return torch.cat([turned.real, turned.imag], 1)
 
-    def head(self, layer: int, head: int, x: Tensor) -> Tensor:
+    def head(self, layer: int, head: int, of_query: Tensor, of_key: Tensor, of_value: Tensor):
         """What a head writes (t, d), value biases and all, without the output bias."""
         ((wq, bq), (wk, bk), (wv, bv)), out = self._columns(layer, head)
-        normed = self.norm(x, self._attention(layer)[3])
-        query, key = self._turn(normed @ wq + bq), self._turn(normed @ wk + bk)
+        norm = self._attention(layer)[3]
+        query = self._turn(self.norm(of_query, norm) @ wq + bq)
+        key = self._turn(self.norm(of_key, norm) @ wk + bk)
         score = query @ key.T / wq.shape[1] ** 0.5
         score = score + torch.full_like(score, -torch.inf).triu(1)
-        return score.softmax(-1) @ (normed @ wv + bv) @ out
+        return score.softmax(-1) @ (self.norm(of_value, norm) @ wv + bv) @ out
 
     @functools.cache  # noqa: B019 (models live as long as the tests)
     def head_constant(self, layer: int, head: int) -> Tensor:
@@ -151,18 +152,22 @@ class SlowModel:
         bias = self._attention(int(layer))[2]
         return bias + sum(self.head_constant(int(layer), h) for h in range(self.heads))
 
-    def part(self, site: str, features: np.ndarray, x: Tensor) -> Tensor:
-        """What a group of a site's features writes (t, d) when it reads the stream x."""
+    def part(self, site: str, features: np.ndarray, *xs: Tensor) -> Tensor:
+        """What a group of a site's features writes (t, d) when it reads the streams xs.
+
+        One stream, or three for queries, keys and values.
+        """
         kind, number = site.split(".")
         layer = int(number)
         if kind == "mlp":
-            hidden, down, _ = self.hidden(layer, x)
+            hidden, down, _ = self.hidden(layer, *xs)
             return hidden[:, features] @ down[features]
-        total = torch.zeros_like(x)
+        xs = xs if len(xs) == 3 else xs * 3
+        total = torch.zeros_like(xs[0])
         width = len(self._attention(layer)[1]) // self.heads
         for head in sorted(set((features // width).tolist())):
             v = self.directions(layer, head)[features[features // width == head] % width]
-            y = self.head(layer, head, x) - self.head_constant(layer, head)
+            y = self.head(layer, head, *xs) - self.head_constant(layer, head)
             total = total + (y @ v.T) @ v
         return total
 
@@ -203,24 +208,32 @@ def run(
     place = order(graph)
     written = [model.embed(ids)]
     for node in range(1, len(graph.names)):
-        site = graph.site_of[node]
-        x = torch.zeros_like(written[0])
-        for before in graph.sites:
-            if place[before] < place[site]:
-                x = x + model.constant(before)
-        for u in range(node):
-            if place[graph.site_of[u]] < place[site]:
-                x = x + (written[u] if mask[node - 1, u] else ablated[u])
+        site, xs = graph.site_of[node], []
+        for reader in readers(graph, node):
+            x = torch.zeros_like(written[0])
+            for before in graph.sites:
+                if place[before] < place[site]:
+                    x = x + model.constant(before)
+            for u in range(node):
+                if place[graph.site_of[u]] < place[site]:
+                    x = x + (written[u] if mask[reader, u] else ablated[u])
+            xs.append(x)
         if site == "logits":
-            return model.logits(x)[-1], written
-        written.append(model.part(site, members(graph, node)[1], x))
+            return model.logits(*xs)[-1], written
+        written.append(model.part(site, members(graph, node)[1], *xs))
     raise AssertionError("a graph ends with logits")
+
+
+def readers(graph: PartGraph, node: int) -> list[int]:
+    """Numbers of a node's inputs: one, or those of its queries, keys and values."""
+    found = [v for v, reader in enumerate(graph.readers) if reader.node == node]
+    assert [graph.readers[v].slot for v in found] in ([""], ["q", "k", "v"])
+    return found
 
 
 def contributions(model: SlowModel, graph: PartGraph, ids: list[int]) -> list[Tensor]:
     """What every writer writes in the intact run."""
-    whole = np.ones((graph.writers, graph.writers), dtype=bool)
-    return run(model, graph, whole, ids, [torch.zeros(1)] * graph.writers)[1]
+    return run(model, graph, graph.exists, ids, [torch.zeros(1)] * graph.writers)[1]
 
 
 def logit_difference(logits: Tensor, right: list[int], wrong: list[int]) -> Tensor:

@@ -372,8 +372,9 @@ def _write_circuit(
             edge_rows += [
                 {
                     "partition": partition, "method": method, "ablation": "counterfactual",
-                    "src": nodes[i][0], "dst": nodes[j][0], "src_site": nodes[i][1],
-                    "dst_site": nodes[j][1], "n_src": nodes[i][2], "n_dst": nodes[j][2],
+                    "src": nodes[i][0], "dst": nodes[j][0], "slot": "",
+                    "src_site": nodes[i][1], "dst_site": nodes[j][1],
+                    "n_src": nodes[i][2], "n_dst": nodes[j][2],
                     "score": float(s), "se": abs(float(s)) / 10, "mean_abs": abs(float(s)),
                     "sign_share": 0.9, "n": 100,
                 }

@@ -28,7 +28,7 @@ from slow_engine import slow_model
 from tiny_models import each_family, tiny
 
 METHODS = ("eap", "eap-ig-inputs", "path", "clean-corrupted")
-EDGE_KINDS = ("modules", "heads", "rois", "top_features")
+EDGE_KINDS = ("modules", "heads", "rois", "rois_qkv", "top_features")
 each_kind = pytest.mark.parametrize("kind", EDGE_KINDS)
 METRIC = "logit_difference"
 
@@ -44,13 +44,13 @@ def attribute(model, chosen, graphs, methods=METHODS, metric=METRIC, **options):
 
 
 def slow_gradients(slow, graph, ids, right, wrong):
-    """Per node, by autograd: G at what it writes, and g_v at what it reads through it alone.
+    """By autograd: G at what each node writes, and g_v at each of its inputs through it alone.
 
     Every reader gets an input of its own, so that the metric's gradient there is g_v; what a node
     writes is seen by all readers after it, so that its gradient is G_u.
     """
     place = slow_engine.order(graph)
-    writes, reads = [slow.embed(ids).requires_grad_()], []
+    writes, reads = [slow.embed(ids).requires_grad_()], {}
     for node in range(1, len(graph.names)):
         site = graph.site_of[node]
         x = torch.zeros_like(writes[0])
@@ -60,15 +60,18 @@ def slow_gradients(slow, graph, ids, right, wrong):
         for u in range(node):
             if place[graph.site_of[u]] < place[site]:
                 x = x + writes[u]
-        reads.append(x + torch.zeros_like(x))
-        reads[-1].retain_grad()
+        own = [x + torch.zeros_like(x) for _ in slow_engine.readers(graph, node)]
+        for reader, of_reader in zip(slow_engine.readers(graph, node), own, strict=True):
+            of_reader.retain_grad()
+            reads[reader] = of_reader
         if site == "logits":
-            slow_engine.logit_difference(slow.logits(reads[-1])[-1], right, wrong).backward()
+            slow_engine.logit_difference(slow.logits(*own)[-1], right, wrong).backward()
         else:
-            writes.append(slow.part(site, slow_engine.members(graph, node)[1], reads[-1]))
+            writes.append(slow.part(site, slow_engine.members(graph, node)[1], *own))
             writes[-1].retain_grad()
     zero = torch.zeros_like(writes[0])
-    grads = [[zero if x.grad is None else x.grad for x in xs] for xs in (writes, reads)]
+    inputs = [reads[reader] for reader in range(len(reads))]
+    grads = [[zero if x.grad is None else x.grad for x in xs] for xs in (writes, inputs)]
     return [w.detach() for w in writes], *grads
 
 
@@ -119,7 +122,9 @@ def summed(fine, coarse, scores):
     np.add.at(nodes, (slice(None), into[:-1]), scores.nodes)
     edges = np.zeros((len(scores.nodes), *coarse.exists.shape))
     v, u = fine.edges
-    np.add.at(edges, (slice(None), into[v + 1] - 1, into[u]), scores.edges[:, v, u])
+    reader = {(node, slot): number for number, (node, slot) in enumerate(coarse.readers)}
+    target = np.array([reader[into[node], slot] for node, slot in fine.readers])
+    np.add.at(edges, (slice(None), target[v], into[u]), scores.edges[:, v, u])
     return nodes, edges
 
 
@@ -129,14 +134,34 @@ def test_scores_of_coarse_parts_are_sums_of_their_members(family, method):
     """Nodes and edges of modules, heads, random groups and top features, from single features."""
     _, model = tiny(family)
     graphs = tiny_models.part_graphs(model)
-    fine = graphs["features"]
+    graphs["features_qkv"] = parts.with_slots(graphs["features"])
     found = attribution.attribute(model, pairs(3), graphs, [method], METRIC, steps=2)
-    top = part_graphs.top_features(fine, found["features", method], 9)
-    found |= attribute(model, pairs(3), {"top": top}, [method], steps=2)
-    for kind, graph in (graphs | {"top": top}).items():
-        nodes, edges = summed(fine, graph, found["features", method])
+    graphs["top"] = part_graphs.top_features(graphs["features"], found["features", method], 9)
+    found |= attribute(model, pairs(3), {"top": graphs["top"]}, [method], steps=2)
+    for kind, graph in graphs.items():
+        fine = "features_qkv" if graph.slotted else "features"
+        nodes, edges = summed(graphs[fine], graph, found[fine, method])
         np.testing.assert_allclose(found[kind, method].nodes, nodes, atol=1e-10)
         np.testing.assert_allclose(found[kind, method].edges, edges, atol=1e-10)
+
+
+@each_family
+@pytest.mark.parametrize("kind", ["heads", "rois"])
+def test_scores_of_slots_add_up_to_those_of_one_input(family, kind):
+    """By every method, edge by edge; keys, queries and values differ."""
+    _, model = tiny(family)
+    one = tiny_models.part_graphs(model)[kind]
+    three = parts.with_slots(one)
+    found = attribute(model, pairs(3), {"one": one, "three": three}, steps=2)
+    for method in METHODS:
+        slots = found["three", method].edges
+        added = np.zeros_like(found["one", method].edges)
+        np.add.at(added, (slice(None), three.reads - 1), slots)
+        np.testing.assert_allclose(found["one", method].edges, added, atol=1e-10)
+        np.testing.assert_array_equal(found["one", method].nodes, found["three", method].nodes)
+        first, last = three.inputs["attn.1"]
+        of_slots = slots[:, first:last].reshape(3, 3, -1)
+        assert all(np.abs(of_slots[:, i]).max() > 1e-6 for i in range(3))
 
 
 @each_family
@@ -193,6 +218,7 @@ def test_batches_order_copies_and_padding_change_no_score(family):
         ("modules", "counterfactual"),
         ("heads", "zero"),
         ("rois", "counterfactual"),
+        ("rois_qkv", "counterfactual"),
         ("top_features", "counterfactual"),
     ],
 )
@@ -203,7 +229,7 @@ def test_exact_scores_equal_the_definition(family, kind, kind_of_ablation):
     lists = tiny_models.prompt_lists(2, longest=5)
     chosen = prompts.of_lists(*lists)
     found = attribution.exact(model, chosen, graph, METRIC, kind_of_ablation)
-    every = {"rois": 23, "top_features": 11, "heads": 5, "modules": 2}[kind]
+    every = {"rois": 23, "rois_qkv": 41, "top_features": 11, "heads": 5, "modules": 2}[kind]
     v, u = (column[::every] for column in graph.edges)
     for row in range(2):
         clean, corrupted, right, wrong = (column[row] for column in lists)
@@ -231,6 +257,7 @@ def test_exact_scores_equal_the_definition(family, kind, kind_of_ablation):
 SETTINGS = {
     "partitions": ["features", "heads", "top_features"],
     "top_features": 5,
+    "slots": ["top_features"],
     "methods": ["eap", "eap-ig-inputs"],
     "steps": 2,
     "exact": ["top_features"],
@@ -260,8 +287,12 @@ def test_top_features_are_those_of_the_last_method_and_come_back_from_the_table(
     assert len(graphs["top_features"].names) == 5 + len(rest) + 2
     assert found["top_features", "exact"].edges.shape[0] == 2
     table = part_graphs.node_table(found, graphs, "counterfactual")
-    again = part_graphs.build(SETTINGS["partitions"], none, counts, width, 1, table)
+    again = part_graphs.build(
+        SETTINGS["partitions"], none, counts, width, 1, table, SETTINGS["slots"]
+    )
     assert again["top_features"].names == graphs["top_features"].names
+    assert again["top_features"].slotted == graphs["top_features"].slotted == model.sites[::2]
+    assert not again["heads"].slotted
     for site in model.sites:
         assert np.array_equal(
             again["top_features"].members[site], graphs["top_features"].members[site]

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectome import parts
+from connectome import exchange, parts, random_circuits
 from connectome.errors import DataError
 from connectome.parts import PartGraph
+from connectome.random_circuits import random_circuit
 
 
 def sites_of(layers: int) -> list[str]:
@@ -68,6 +69,7 @@ def test_edge_counts_agree_with_the_formula(layers, heads):
     # with a slot each for queries, keys and values the published counts come out
     with_slots = 3 * heads * s + s + heads * layers + 1 + layers * (heads + 1)
     assert with_slots == {(12, 12): 32491, (4, 4): 479}.get((layers, heads), with_slots)
+    assert parts.with_slots(graph).edge_count == with_slots
 
 
 def test_edges_run_from_each_module_to_each_later_one():
@@ -90,17 +92,17 @@ def on_paths(graph: PartGraph, mask: np.ndarray) -> np.ndarray:
                 found[edge] = True
             return
         for reader in np.flatnonzero(mask[:, node] & graph.exists[:, node]):
-            walk(reader + 1, [*taken, (reader, node)])
+            walk(int(graph.reads[reader]), [*taken, (reader, node)])
 
     walk(0, [])
     return found
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from([0.1, 0.3, 0.6]), st.booleans())
-def test_pruning_keeps_exactly_the_edges_on_paths(seed, density, whole_matrix):
-    """Edges that do not exist are never kept."""
-    graph = head_graph(2, 2)
+@given(st.integers(0, 10**6), st.sampled_from([0.1, 0.3, 0.6]), st.booleans(), st.booleans())
+def test_pruning_keeps_exactly_the_edges_on_paths(seed, density, whole_matrix, slots):
+    """Edges that do not exist are never kept; a head is passed through by any of its slots."""
+    graph = parts.with_slots(head_graph(2, 2)) if slots else head_graph(2, 2)
     mask = np.random.default_rng(seed).random(graph.exists.shape) < density
     mask &= graph.exists | whole_matrix
     assert np.array_equal(parts.prune(graph, mask), on_paths(graph, mask))
@@ -162,51 +164,81 @@ def test_sizes_by_hand():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 127))
-def test_random_circuits_have_the_asked_size_and_are_pruned(seed, size):
+@given(st.integers(0, 10**6), st.integers(1, 127), st.booleans())
+def test_random_circuits_have_the_asked_size_and_are_pruned(seed, size, slots):
     """Walks give exactly the size; permuted scores the smallest pruned size not below it."""
-    graph = head_graph(3, 3)
+    graph = parts.with_slots(head_graph(3, 3)) if slots else head_graph(3, 3)
     scores = np.random.default_rng(seed).normal(size=graph.exists.shape)
     size = min(size, graph.edge_count)
-    walked = parts.random_circuit(graph, scores, size, (seed, size, 0))
+    walked = random_circuit(graph, scores, size, (seed, size, 0))
     assert walked.sum() == size
-    permuted = parts.random_circuit(graph, scores, size, (seed, size, 1))
+    permuted = random_circuit(graph, scores, size, (seed, size, 1))
     assert permuted.sum() >= size
     for mask in (walked, permuted):
         assert np.array_equal(parts.prune(graph, mask), mask)
-    assert np.array_equal(walked, parts.random_circuit(graph, scores, size, (seed, size, 0)))
+    assert np.array_equal(walked, random_circuit(graph, scores, size, (seed, size, 0)))
 
 
 def test_random_circuits_differ_between_draws():
     graph = head_graph(3, 3)
     scores = np.random.default_rng(0).normal(size=graph.exists.shape)
-    drawn = {parts.random_circuit(graph, scores, 12, (1, 12, i)).tobytes() for i in range(10)}
+    drawn = {random_circuit(graph, scores, 12, (1, 12, i)).tobytes() for i in range(10)}
     assert len(drawn) == 10
 
 
-def test_permuted_scores_stay_within_source_and_target_site():
-    graph = head_graph(2, 2)
+@pytest.mark.parametrize("slots", [False, True])
+def test_permuted_scores_stay_within_source_and_target_site(slots):
+    graph = parts.with_slots(head_graph(2, 2)) if slots else head_graph(2, 2)
     scores = np.where(graph.exists, np.arange(graph.exists.size).reshape(graph.exists.shape), 0.0)
-    found = parts._permuted(graph, scores, np.random.default_rng(0))
+    found = random_circuits._permuted(graph, scores, np.random.default_rng(0))
     assert not np.array_equal(found, scores)
-    for low, high in graph.bounds.values():
-        for first, last in graph.bounds.values():
-            if last <= low:
-                block = (slice(low - 1, high - 1), slice(first, last))
-                assert sorted(found[block].ravel()) == sorted(scores[block].ravel())
+    sites = np.array(graph.site_of)
+    for target in dict.fromkeys(graph.site_of):
+        for source in dict.fromkeys(graph.site_of):
+            block = np.ix_(sites[graph.reads] == target, sites[:-1] == source)
+            assert sorted(found[block].ravel()) == sorted(scores[block].ravel())
 
 
-def test_exchange_file_round_trips(tmp_path):
-    """Names come back to the same edges; slots add up; missing ones are counted."""
-    graph = head_graph(2, 2)
+def test_slots_are_inputs_of_the_same_nodes():
+    """Slot by slot within a site; writers and what they exist for stay as they were."""
+    graph = parts.with_slots(head_graph(1, 2))
+    assert graph.names == head_graph(1, 2).names
+    names = [parts.reader_name(graph.names[node], slot) for node, slot in graph.readers]
+    heads = [f"a0.h{head}<{slot}>" for slot in "qkv" for head in range(2)]
+    assert names == [*heads, "m0", "logits"]
+    assert graph.reads.tolist() == [1, 2, 1, 2, 1, 2, 3, 4]
+    assert graph.inputs == {"attn.0": (0, 6), "mlp.0": (6, 7), "logits": (7, 8)}
+    assert graph.exists.sum(axis=1).tolist() == [1, 1, 1, 1, 1, 1, 3, 4]
+    assert parts.edge_name(graph, 3, 0) == "input->a0.h1<k>"
+
+
+def test_sizes_count_slots_as_edges_and_weights_but_not_as_nodes():
+    """input -> a0<q>, a0<k> and a0 -> logits of one module of 2 features with 3 in its MLP."""
+    graph = parts.with_slots(parts.modules({"attn.0": 2, "mlp.0": 3}, sites_of(1)))
+    mask = np.zeros_like(graph.exists)
+    mask[0, 0] = mask[1, 0] = mask[4, 1] = True
+    # weights: input->a0 3 times 2, ->m0 3, ->logits 1; a0->m0 6, ->logits 2; m0->logits 3
+    found = parts.sizes(graph, mask)
+    assert found == {"edges": 3, "nodes": 2, "features": 2, "weighted": pytest.approx(6 / 21)}
+
+
+@pytest.mark.parametrize("slots", [False, True])
+def test_exchange_file_round_trips(tmp_path, slots):
+    """Names come back to the same edges, and missing ones are counted."""
+    graph = parts.with_slots(head_graph(2, 2)) if slots else head_graph(2, 2)
     scores = np.where(graph.exists, np.random.default_rng(0).normal(size=graph.exists.shape), 0)
     path = tmp_path / "scores.json"
-    parts.write_exchange(path, graph, scores)
+    exchange.write_exchange(path, graph, scores)
     record = json.loads(path.read_text())
-    assert record["edges"]["a0.h1->m1"] == scores[5, 2]
+    assert record["edges"]["a0.h1->m1"] == scores[graph.inputs["mlp.1"][0], 2]
     assert len(record["edges"]) == graph.edge_count
-    found, missing = parts.read_exchange(path, graph)
+    found, missing = exchange.read_exchange(path, graph)
     assert np.array_equal(found, scores) and missing == 0
+    added, missing = exchange.read_exchange(path, head_graph(2, 2))
+    expected = np.zeros_like(added)
+    np.add.at(expected, graph.reads - 1, scores)
+    np.testing.assert_allclose(added, expected)
+    assert missing == 0
 
 
 def test_exchange_file_of_other_tools_is_read(tmp_path):
@@ -218,7 +250,7 @@ def test_exchange_file_of_other_tools_is_read(tmp_path):
     }
     path = tmp_path / "public.json"
     path.write_text(json.dumps({"cfg": {}, "nodes": {}, "edges": edges}))
-    found, missing = parts.read_exchange(path, graph)
+    found, missing = exchange.read_exchange(path, graph)
     assert found[0, 0] == 3.5 and found[3, 3] == -4.0 and missing == graph.edge_count - 2
 
 
@@ -236,4 +268,4 @@ def test_exchange_file_with_wrong_edges_is_refused(tmp_path, edges, sentence):
     path = tmp_path / "wrong.json"
     path.write_text(json.dumps({"edges": edges}))
     with pytest.raises(DataError, match=sentence):
-        parts.read_exchange(path, head_graph(1, 2))
+        exchange.read_exchange(path, head_graph(1, 2))

@@ -15,7 +15,8 @@ from slow_engine import SlowModel, slow_model
 from tiny_models import each_family, tiny
 
 ABLATIONS = ("counterfactual", "mean", "zero")
-each_kind = pytest.mark.parametrize("kind", ["modules", "heads", "rois", "top_features"])
+EDGE_KINDS = ("modules", "heads", "rois", "rois_qkv", "top_features")
+each_kind = pytest.mark.parametrize("kind", EDGE_KINDS)
 
 
 def close(found, expected, atol=1e-10):
@@ -69,7 +70,7 @@ def test_edge_runs_equal_the_definition(family, kind, kind_of_ablation):
 
 
 @each_family
-@pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features", "top_features"])
+@pytest.mark.parametrize("kind", [*EDGE_KINDS, "features"])
 @pytest.mark.parametrize("kind_of_ablation", ABLATIONS)
 def test_full_graph_is_the_model_and_empty_graph_is_the_ablated_run(family, kind, kind_of_ablation):
     """Eight prompts that share their first words, prompt by prompt."""
@@ -118,6 +119,20 @@ def test_node_run_is_the_edge_run_with_whole_columns(family, kind, kind_of_ablat
     masks = graph.exists & keep[:, None, :]
     by_edges = ablation.run_edges(model, chosen, graph, masks, ablated)
     close(ablation.run_nodes(model, chosen, graph, keep, ablated), by_edges)
+
+
+@each_family
+@pytest.mark.parametrize("kind", ["heads", "rois"])
+def test_masks_equal_in_all_slots_are_the_run_with_one_input(family, kind):
+    _, model = tiny(family)
+    one, chosen = tiny_models.part_graphs(model)[kind], pairs(3)
+    three = parts.with_slots(one)
+    ablated = ablation.ablated_values(model, chosen, "mean", chosen)
+    masks = masks_of(one, 3)
+    same = masks[:, three.reads - 1]
+    assert same.shape[1] > masks.shape[1]
+    found = ablation.run_edges(model, chosen, three, same, ablated)
+    close(found, ablation.run_edges(model, chosen, one, masks, ablated))
 
 
 @each_family
@@ -172,8 +187,7 @@ def test_batching_and_chunking_change_nothing(family, kind):
             alone = ablation.run_edges(model, one, graph, mask, values)[0, 0]
             close(alone, together[circuit, row])
     for site, (low, _) in list(graph.bounds.items())[1:]:
-        late = masks.copy()
-        late[:, : low - 1] = graph.exists[: low - 1]
+        late = np.where((graph.reads < low)[:, None], graph.exists, masks)
         found = ablation.run_edges(model, chosen, graph, late, ablated, start=site)
         close(found, ablation.run_edges(model, chosen, graph, late, ablated))
 
@@ -240,7 +254,7 @@ def test_no_reader_sees_what_was_kept_for_another(monkeypatch):
 
 
 @each_family
-@pytest.mark.parametrize("kind", ["modules", "heads", "rois", "features", "top_features"])
+@pytest.mark.parametrize("kind", [*EDGE_KINDS, "features"])
 @pytest.mark.parametrize("kind_of_ablation", ABLATIONS)
 def test_runs_leave_their_inputs_alone(family, kind, kind_of_ablation):
     """One circuit on one prompt, twice: nothing is written into ablated values or weights."""

@@ -175,7 +175,8 @@ def test_medians_over_tasks_leave_out_those_the_model_cannot_do():
 
 def test_exact_effects_above_a_hundredth_of_the_gap_are_to_be_found():
     edges = [
-        {"partition": "heads", "method": method, "src": src, "dst": "logits", "score": score}
+        {"partition": "heads", "method": method, "src": src, "dst": "logits", "slot": ""}
+        | {"score": score}
         for method, scores in (("eap", (0.5, -3.0, 0.1)), ("exact", (0.0, -0.2, 0.05)))
         for src, score in zip("abc", scores, strict=True)
     ]

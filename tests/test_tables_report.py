@@ -267,17 +267,23 @@ def test_selection_equals_a_plain_search_for_paths():
         assert scores == sorted(scores, reverse=True)
 
 
-def test_a_graph_of_chosen_features_comes_back_from_its_edges():
+@pytest.mark.parametrize("slots", [False, True])
+def test_a_graph_of_chosen_features_comes_back_from_its_edges(slots):
     """Single features by number, the rest of a module last; only the members stay unknown."""
     counts = {"attn.0": 4, "mlp.0": 12, "attn.1": 4}
     chosen = {"m0.n2", "m0.n10", "a1.n0", "a1.n1", "a1.n2", "a1.n3"}
     graph = parts.chosen_features(counts, list(counts), chosen)
+    graph = parts.with_slots(graph) if slots else graph
     scores = np.random.default_rng(0).normal(size=(1, *graph.exists.shape))
     found = {("top_features", "eap"): Scores(scores[:, -1], scores)}
     graphs = {"top_features": graph}
-    rows = part_graphs.edge_table(found, graphs, "counterfactual").to_pylist()
+    table = part_graphs.edge_table(found, graphs, "counterfactual")
+    np.testing.assert_array_equal(
+        part_graphs.edge_matrix(table, graph), np.where(graph.exists, scores[0], 0)
+    )
+    rows = table.to_pylist()
     again = circuits.graph_of(rows)
-    assert again.names == graph.names
+    assert (again.names, again.slotted) == (graph.names, graph.slotted)
     assert again.names[1:5] == ("a0.rest", "m0.n2", "m0.n10", "m0.rest")
     assert again.sizes.tolist() == graph.sizes.tolist()
     kept = circuits.select(rows, 9, "absolute")

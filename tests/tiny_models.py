@@ -85,6 +85,7 @@ def prompt_lists(n: int, seed: int = 0, shortest: int = 4, longest: int = 7) -> 
 def part_graphs(model, seed: int = 0) -> dict[str, PartGraph]:
     """A graph of every kind; `rois` mixes heads at random and has ungrouped and dead features.
 
+    `rois_qkv` are the same parts, those of attention with three inputs.
     `top_features` are a third of the features of each site but the first, which is one `.rest`.
     """
     counts = {site: model.features(site) for site in model.sites}
@@ -92,10 +93,12 @@ def part_graphs(model, seed: int = 0) -> dict[str, PartGraph]:
     labels = {site: rng.integers(-2, 3, count) for site, count in counts.items()}
     features = parts.singletons(counts, model.sites)
     later = [name for name in features.names if not name.startswith("a0")]
+    rois = parts.labelled(labels, model.sites)
     return {
         "modules": parts.modules(counts, model.sites),
         "heads": parts.heads(counts, model.sites, model.size.head_width),
-        "rois": parts.labelled(labels, model.sites),
+        "rois": rois,
+        "rois_qkv": parts.with_slots(rois),
         "features": features,
         "top_features": parts.chosen_features(counts, model.sites, later[::3]),
     }

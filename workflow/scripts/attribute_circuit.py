@@ -24,6 +24,7 @@ def main(args):
         {site: model.features(site) for site in model.sites},
         model.size.head_width,
         args.cfg["seed"],
+        slots=settings["slots"],
     )
     graphs, found = circuits.score(model, pairs, graphs, settings, metric)
     meta = {"metric": metric, "steps": settings["steps"], "graph": "additive"}

@@ -37,6 +37,7 @@ def main(args):
         model.size.head_width,
         seed,
         nodes,
+        args.cfg["circuits"]["slots"],
     )
     curves = evaluation.all_curves(
         bench,

@@ -6,7 +6,7 @@ from connectome import command, tables
 from connectome.tabulate import agreement
 from connectome.tabulate.identity import fields
 
-_EDGES = ["partition", "method", "ablation", "src", "dst", "score"]
+_EDGES = ["partition", "method", "ablation", "src", "dst", "slot", "score"]
 
 
 def main(args):

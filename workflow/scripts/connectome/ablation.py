@@ -171,7 +171,8 @@ def _run_block(
         low, high = parts[site].low, parts[site].high
         running = running or site == start
         if running:
-            x = _inputs(keep[:, low - 1 : high - 1, :low], difference[:low], ablated.streams[site])
+            kept = keep[:, parts[site].inputs, :low]
+            x = _inputs(kept, difference[:low], ablated.streams[site])
             run_parts(
                 *(model, site, parts[site], x, wide_turn, hidden_keys, ablated.features[site]),
                 out=difference[low:high],
@@ -188,7 +189,7 @@ def _run_block(
 
 
 def _inputs(keep: Tensor, difference: Tensor, base: Tensor) -> Tensor:
-    """Inputs (p, c, n, t, d) of readers: base plus kept (c, p, u) differences (u, c, n, t, d)."""
+    """Inputs (v, c, n, t, d) of readers: base plus kept (c, v, u) differences (u, c, n, t, d)."""
     flat = difference.flatten(2)  # (u, c, n t d)
     # a copy always: one part and one circuit would otherwise be written into the base itself
     x = base.new_empty(keep.shape[1], *difference.shape[1:]).copy_(base)

@@ -126,7 +126,7 @@ def edge_scores(
 ) -> Tensor:
     """Edge scores (n, readers, writers) of one graph, positions summed."""
     delta = contributions(model, parts, change)
-    edges = answer_edges(delta, trace.batch.last, swept.answer)
+    edges = answer_edges(delta, parts, trace.batch.last, swept.answer)
     for site in model.sites:
         g = input_gradients(model, trace, site, parts[site], swept.responses[site])
         add_edges(edges, parts[site], g, delta)
@@ -312,7 +312,7 @@ def _exact(
     delta = contributions(model, parts, run.change(eap(1)[0]))  # (u, n, t, d)
     _, n, t, d = delta.shape
     nodes = np.zeros((n, graph.writers))
-    edges = np.zeros((n, graph.writers, graph.writers))
+    edges = np.zeros((n, *graph.exists.shape))
 
     def effect(stream: Tensor, behind: Sequence[str]) -> np.ndarray:
         """Loss (n, c) of the metric in runs that go on from streams (c, n, t, d)."""
@@ -333,15 +333,21 @@ def _exact(
         for some in blocks(high - low, 1):
             cut = slice(low + some.start, low + some.stop)
             nodes[:, cut] = effect(after - delta[cut], behind)
-        for some in blocks(low, high - low):
-            x = (before - delta[some]).expand(high - low, -1, n, t, d)  # (p, c, n, t, d)
-            c = x.shape[1]
+        slots, first = parts[site].slots, parts[site].inputs.start
+        for some in blocks(low, slots * (high - low)):
+            without = before - delta[some]  # (c, n, t, d)
+            c = len(without)
             turn = Rotary(*(None if a is None else a.repeat(c, 1, 1) for a in clean.turn))
             keys = clean.batch.hidden_keys.repeat(c, 1, 1)
-            change = delta.new_empty(x.shape)
-            run_parts(model, site, parts[site], x, turn, keys, features, out=change)
-            for part, of_part in enumerate(change, low):
-                edges[:, part - 1, some] = effect(after + of_part, behind)
+            for slot in range(slots):
+                x = before.expand(slots, high - low, c, n, t, d).clone()
+                x[slot] = without  # the other slots of a part read what they always read
+                change = delta.new_empty(high - low, c, n, t, d)
+                run_parts(
+                    *(model, site, parts[site], x.flatten(0, 1), turn, keys, features), out=change
+                )
+                for reader, of_part in enumerate(change, first + slot * len(change)):
+                    edges[:, reader, some] = effect(after + of_part, behind)
     for some in blocks(graph.writers, 1):
         edges[:, -1, some] = effect(clean.streams[-1] - delta[some], ())
     return Scores(nodes, edges)

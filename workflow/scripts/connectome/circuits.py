@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from connectome import attribution
 from connectome.attribution import Scores
 from connectome.part_graphs import FEATURES, TOP_FEATURES, top_features
-from connectome.parts import PartGraph
+from connectome.parts import PartGraph, with_slots
 from connectome.prompts import Prompts
 from connectome.transformer import Transformer
 
@@ -54,7 +54,8 @@ def score(
     known, scores = dict(graphs), attribute(graphs)
     if TOP_FEATURES in settings["partitions"]:
         of_features = scores[FEATURES, settings["methods"][-1]]
-        known[TOP_FEATURES] = top_features(graphs[FEATURES], of_features, settings["top_features"])
+        chosen = top_features(graphs[FEATURES], of_features, settings["top_features"])
+        known[TOP_FEATURES] = with_slots(chosen) if TOP_FEATURES in settings["slots"] else chosen
         scores |= attribute({TOP_FEATURES: known[TOP_FEATURES]})
     few = prompts.rows(slice(settings["exact_pairs"]))
     for name in settings["exact"]:

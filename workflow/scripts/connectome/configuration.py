@@ -264,6 +264,7 @@ def _partition_faults(config: Config) -> Iterator[str]:
     for key, names, allowed in (
         ("circuits.partitions", circuits["partitions"], known),
         ("circuits.exact", circuits["exact"], circuits["partitions"]),
+        ("circuits.slots", circuits["slots"], circuits["partitions"]),
         ("circuits.methods", circuits["methods"], METHODS),
         ("evaluation.partitions", evaluation["partitions"], circuits["partitions"]),
         ("evaluation.methods", evaluation["methods"], circuits["methods"]),
@@ -287,6 +288,11 @@ def _partition_faults(config: Config) -> Iterator[str]:
             f"circuits.exact: 'top_features' with {circuits['top_features']} single features has "
             f"too many edges to run each ablation; leave it out, or set circuits.top_features to "
             f"at most {EXACT_FEATURES}"
+        )
+    if "top_features" in config["specificity"]["partitions"]:
+        yield (
+            "specificity.partitions: 'top_features' are other features for each task, so tasks "
+            "cannot be compared on them; leave it out"
         )
     if "top_features" in circuits["partitions"] and "features" not in circuits["partitions"]:
         yield (

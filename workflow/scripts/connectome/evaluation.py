@@ -18,6 +18,7 @@ from connectome.ablation import Ablated, run_edges, run_nodes
 from connectome.faithfulness import Reference
 from connectome.parts import PartGraph
 from connectome.prompts import Prompts
+from connectome.random_circuits import random_circuit
 from connectome.transformer import Transformer, forward, logits_at_answer
 
 Array = np.ndarray
@@ -177,8 +178,7 @@ def node_curve(on: Bench, graph: PartGraph, scores: Array, settings: Mapping[str
     kept, left = on.nodes(graph, keep), on.nodes(graph, rest)
     about = []
     for size, chosen in zip(wanted, keep, strict=True):
-        readers = np.append(chosen[1:], True)
-        mask = graph.exists & chosen[None, :] & readers[:, None]
+        mask = graph.exists & chosen[None, :] & np.append(chosen, True)[graph.reads, None]
         about.append(
             {
                 "requested": size,
@@ -228,7 +228,7 @@ def random_circuits(
     result = {}
     for size in requested_sizes(settings["random_sizes"], graph.edge_count):
         masks = np.stack(
-            [parts.random_circuit(graph, scores, size, (seed, size, draw)) for draw in range(draws)]
+            [random_circuit(graph, scores, size, (seed, size, draw)) for draw in range(draws)]
         )
         result[size] = Null(
             few.edges(graph, masks)["metric"],

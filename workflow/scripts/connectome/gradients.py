@@ -49,18 +49,19 @@ SLOPES = {
 def input_gradients(
     model: Transformer, trace: Trace, site: str, parts: SiteParts, response: Tensor
 ) -> Tensor:
-    """g_v (p, n, t, d): the metric's response to the input of each part of a site, through it only.
+    """g_v (readers, n, t, d): the metric's response to each input of each part, through it only.
 
     response (n, t, features) is the gradient at the site's features. The gradient of the whole
-    module is the sum over its parts.
+    module is the sum over its readers.
     """
     module = model.module(site)
-    inner = response.new_empty(parts.high - parts.low, *response.shape[:2], model.size.width)
+    shape = (parts.slots, parts.high - parts.low, *response.shape[:2], model.size.width)
+    inner = response.new_empty(shape)
     if isinstance(module, Attention):
         _attention_gradients(module, trace, site, parts, response, inner)
     else:
         _mlp_gradients(module, trace, site, parts, response, model.size.activation, inner)
-    return normalise_backward(inner, trace.normed[site], model.size)
+    return normalise_backward(inner.flatten(0, 1), trace.normed[site], model.size)
 
 
 def _attention_gradients(
@@ -82,7 +83,7 @@ def _attention_gradients(
             (pattern.transpose(-1, -2) @ dz, module.value),
         )
         multiply(
-            out[group.parts],
+            out[:, group.parts],
             *((join_heads(grad, group.count), rows(matrix, group)) for grad, matrix in found),
         )
 
@@ -106,7 +107,7 @@ def _mlp_gradients(
         ]
     for group in parts.groups:
         multiply(
-            out[group.parts],
+            out[:, group.parts],
             *((of_parts(module, grad, group), rows(matrix, group)) for grad, matrix in found),
         )
 
@@ -140,7 +141,7 @@ def sweep(
     answer = normalise_backward(grad_logits @ model.unembedding.T, at_answer, model.size)
     grad = torch.zeros_like(final)
     grad[prompts, batch.last] = answer
-    edges = None if delta is None else answer_edges(delta, batch.last, answer)
+    edges = None if delta is None else answer_edges(delta, whole, batch.last, answer)
     responses = {}
     for site in reversed(model.sites):
         responses[site] = grad @ model.writing(site).T
@@ -151,16 +152,18 @@ def sweep(
     return Sweep(responses, grad, answer, edges)
 
 
-def answer_edges(delta: Tensor, last: Tensor, answer: Tensor) -> Tensor:
-    """Edge scores (n, readers, writers) with those into `logits` filled in."""
-    edges = delta.new_zeros(delta.shape[1], len(delta), len(delta))
+def answer_edges(
+    delta: Tensor, parts: Mapping[str, SiteParts], last: Tensor, answer: Tensor
+) -> Tensor:
+    """Edge scores (n, readers, writers) with those into `logits`, the last reader, filled in."""
+    readers = max(site.inputs.stop for site in parts.values()) + 1
+    edges = delta.new_zeros(delta.shape[1], readers, len(delta))
     prompts = torch.arange(len(last), device=last.device)
     edges[:, -1] = torch.einsum("und,nd->nu", delta[:, prompts, last], answer)
     return edges
 
 
 def add_edges(edges: Tensor, parts: SiteParts, g: Tensor, delta: Tensor) -> None:
-    """Fill in <Delta_u, g_v> of the readers of a site; g (p, n, t, d), delta (u, n, t, d)."""
-    low, high = parts.low, parts.high
-    earlier = delta[:low].flatten(2).permute(1, 2, 0)  # (n, t d, low)
-    edges[:, low - 1 : high - 1, :low] = g.flatten(2).transpose(0, 1) @ earlier
+    """Fill in <Delta_u, g_v> of the readers of a site; g (readers, n, t, d), delta (u, n, t, d)."""
+    earlier = delta[: parts.low].flatten(2).permute(1, 2, 0)  # (n, t d, low)
+    edges[:, parts.inputs, : parts.low] = g.flatten(2).transpose(0, 1) @ earlier

@@ -1,6 +1,6 @@
 """Part graphs of the partitions of a model, by name; and their scores as tables."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ def build(
     head_width: int,
     seed: int,
     nodes: pa.Table | None = None,
+    slots: Collection[str] = (),
 ) -> dict[str, PartGraph]:
     """Graphs of the named partitions, {name: PartGraph}.
 
@@ -29,7 +30,8 @@ def build(
     `modules`, `heads` and `features` follow from the architecture, `random` is drawn from the seed,
     `top_features` are the single nodes of a task's table of node scores (`nodes`; without it that
     partition is left out), all others are columns of the table of partitions; a site that was not
-    mapped is one part. Raises ConfigError for a partition that the table has not.
+    mapped is one part. Attention parts of partitions named in `slots` have inputs for queries, keys
+    and values. Raises ConfigError for a partition that the table has not.
     """
     graphs = {
         name: _graph(name, table, features, head_width, seed)
@@ -39,7 +41,9 @@ def build(
     if TOP_FEATURES in names and nodes is not None:
         chosen = rows_of(nodes, TOP_FEATURES)["node"].to_pylist()
         graphs[TOP_FEATURES] = parts.chosen_features(features, list(features), chosen)
-    return graphs
+    return {
+        name: parts.with_slots(graph) if name in slots else graph for name, graph in graphs.items()
+    }
 
 
 def _graph(
@@ -130,7 +134,7 @@ def edge_table(
             continue
         graph = graphs[name]
         reader, writer = graph.edges
-        target = reader + 1
+        target = graph.reads[reader]
         sizes = np.append(graph.sizes, 1).astype(np.int32)
         count = len(reader)
 
@@ -146,6 +150,7 @@ def edge_table(
                     "ablation": [ablation] * count,
                     "src": of(graph.names, writer),
                     "dst": of(graph.names, target),
+                    "slot": [graph.readers[v].slot for v in reader.tolist()],
                     "src_site": of(graph.site_of, writer),
                     "dst_site": of(graph.site_of, target),
                     "n_src": sizes[writer],
@@ -160,6 +165,6 @@ def edge_table(
 
 def edge_matrix(table: pa.Table, graph: PartGraph) -> np.ndarray:
     """Mean scores (readers, writers) from the rows of one partition and method."""
-    return parts.matrix(
-        graph, table["src"].to_pylist(), table["dst"].to_pylist(), table["score"].to_numpy()
-    )
+    pairs = zip(table["dst"].to_pylist(), table["slot"].to_pylist(), strict=True)
+    targets = [parts.reader_name(*pair) for pair in pairs]
+    return parts.matrix(graph, table["src"].to_pylist(), targets, table["score"].to_numpy())

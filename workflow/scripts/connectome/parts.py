@@ -1,17 +1,15 @@
 """The part graph: which parts there are, which edges between them, and which edges form a circuit.
 
 Nodes are numbered in the order in which their modules write: `input`, the parts of each site, and
-`logits`, which only reads. Writers u are 0..U-1 (all nodes but `logits`); reader v (0..U-1) is node
-v + 1 (all nodes but `input`). An edge mask is bool (readers, writers). NumPy alone.
+`logits`, which only reads. Writers u are 0..U-1 (all nodes but `logits`). Readers v are the inputs
+of all nodes but `input`, in the same order of sites: one per node, or three (queries, keys, values)
+for each part of a site with slots, slot by slot. An edge mask is bool (readers, writers). NumPy
+alone.
 """
 
-import json
-import math
-import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +19,15 @@ from connectome.labelling import DEAD, UNGROUPED
 
 Array = np.ndarray
 REST = -3  # mark of the features of a site that are not single nodes
+SLOTS = ("q", "k", "v")
 MARKS = {UNGROUPED: "ungrouped", DEAD: "dead", REST: "rest"}
+
+
+class Reader(NamedTuple):
+    """An input of a node: its only one (slot ""), or that of its queries, keys or values."""
+
+    node: int
+    slot: str
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,28 @@ class PartGraph:
     site_of: tuple[str, ...]  # of all nodes: "input", a site, or "logits"
     members: Mapping[str, Array]  # per site: node number of each feature
     sizes: Array  # (U,) features per writer; `input` counts 1
+    slotted: tuple[str, ...] = ()  # sites whose parts have an input per slot
 
     @property
     def writers(self) -> int:
-        """Number U of writers, which is the number of readers too."""
+        """Number U of writers."""
         return len(self.names) - 1
+
+    @cached_property
+    def readers(self) -> tuple[Reader, ...]:
+        """All readers, in order."""
+        return tuple(
+            Reader(node, slot)
+            for site, (low, high) in self.bounds.items()
+            if low > 0
+            for slot in (SLOTS if site in self.slotted else ("",))
+            for node in range(low, high)
+        )
+
+    @cached_property
+    def reads(self) -> Array:
+        """Node of each reader (readers,)."""
+        return np.array([reader.node for reader in self.readers])
 
     @cached_property
     def bounds(self) -> dict[str, tuple[int, int]]:
@@ -47,12 +70,21 @@ class PartGraph:
         return {site: (int(nodes[0]), int(nodes[-1]) + 1) for site, nodes in found.items()}
 
     @cached_property
+    def inputs(self) -> dict[str, tuple[int, int]]:
+        """First reader and one past the last of each site, and of `logits`."""
+        found, first = {}, 0
+        for site, (low, high) in list(self.bounds.items())[1:]:
+            last = first + (high - low) * (len(SLOTS) if site in self.slotted else 1)
+            found[site] = (first, last)
+            first = last
+        return found
+
+    @cached_property
     def exists(self) -> Array:
         """Edges that exist, bool (readers, writers)."""
-        mask = np.zeros((self.writers, self.writers), dtype=bool)
-        for low, high in self.bounds.values():
-            if low > 0:
-                mask[low - 1 : high - 1, :low] = True
+        mask = np.zeros((len(self.readers), self.writers), dtype=bool)
+        for site, (first, last) in self.inputs.items():
+            mask[first:last, : self.bounds[site][0]] = True
         return mask
 
     @cached_property
@@ -72,9 +104,20 @@ def _pairs(reader: Array, writer: Array) -> list[tuple[int, int]]:
     return list(zip(reader.tolist(), writer.tolist(), strict=True))
 
 
+def reader_name(node: str, slot: str) -> str:
+    """Name of an input of a node: `a0.h1`, or `a0.h1<q>` of a slot."""
+    return f"{node}<{slot}>" if slot else node
+
+
 def edge_name(graph: PartGraph, reader: int, writer: int) -> str:
     """`SRC->DST`."""
-    return f"{graph.names[writer]}->{graph.names[reader + 1]}"
+    node, slot = graph.readers[reader]
+    return f"{graph.names[writer]}->{reader_name(graph.names[node], slot)}"
+
+
+def with_slots(graph: PartGraph) -> PartGraph:
+    """The same parts, those of attention each with an input for queries, keys and values."""
+    return replace(graph, slotted=tuple(site for site in graph.sites if site.startswith("attn")))
 
 
 def labelled(labels: Mapping[str, Array], sites: Sequence[str]) -> PartGraph:
@@ -151,15 +194,18 @@ def _build(labels: Mapping[str, Array], sites: Sequence[str], name) -> PartGraph
 
 
 def prune(graph: PartGraph, mask: Array) -> Array:
-    """Edges on some path from `input` to `logits`, bool (readers, writers)."""
-    count = graph.writers + 1
-    forth, back = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+    """Edges on some path from `input` to `logits`, bool (readers, writers).
+
+    A node is reached through any of its slots, and what leads to any of its slots leads on.
+    """
+    mask = mask & graph.exists
+    forth, back = np.zeros(len(graph.names), dtype=bool), np.zeros(len(graph.names), dtype=bool)
     forth[0] = back[-1] = True
-    for low, high in list(graph.bounds.values())[1:]:
-        forth[low:high] = mask[low - 1 : high - 1, :low] @ forth[:low]
-    for low, high in reversed(list(graph.bounds.values())[:-1]):
-        back[low:high] = back[high:] @ mask[high - 1 :, low:high]
-    return mask & forth[None, :-1] & back[1:, None] & graph.exists
+    for first, last in graph.inputs.values():
+        np.logical_or.at(forth, graph.reads[first:last], mask[first:last] @ forth[:-1])
+    for first, last in reversed(graph.inputs.values()):
+        back[:-1] |= back[graph.reads[first:last]] @ mask[first:last]
+    return mask & forth[None, :-1] & back[graph.reads, None]
 
 
 class Circuit(NamedTuple):
@@ -229,8 +275,8 @@ def kept_writers(mask: Array) -> Array:
 def sizes(graph: PartGraph, mask: Array) -> dict[str, float]:
     """Edges, nodes, features in kept parts and weighted edges of a mask."""
     keep = kept_writers(mask)
-    readers = np.append(graph.sizes[1:], 1)  # `logits` counts 1
-    weight = readers[:, None] * graph.sizes[None, :]
+    of_nodes = np.append(graph.sizes, 1)  # `logits` counts 1
+    weight = of_nodes[graph.reads, None] * graph.sizes[None, :]
     return {
         "edges": int(mask.sum()),
         "nodes": int(keep.sum()),
@@ -239,111 +285,31 @@ def sizes(graph: PartGraph, mask: Array) -> dict[str, float]:
     }
 
 
-def random_circuit(graph: PartGraph, scores: Array, size: int, seed: Sequence[int]) -> Array:
-    """A random circuit of `size` edges after pruning, bool (readers, writers).
-
-    Even seeds (last number): a union of random walks from `input` to `logits` of exactly that size;
-    odd ones: the scores permuted within (source site, target site), selected and pruned like any
-    circuit.
-    """
-    rng = np.random.default_rng(list(seed))
-    size = min(size, graph.edge_count)
-    if seed[-1] % 2:
-        return top_edges(graph, _permuted(graph, scores, rng), size, "absolute", True).mask
-    while True:
-        mask = _union_of_walks(graph, size, rng)
-        if mask.sum() == size:
-            return mask
-
-
-def _union_of_walks(graph: PartGraph, size: int, rng: np.random.Generator) -> Array:
-    """Walks added while they fit; the last places go to single edges between nodes on the walks.
-
-    Now and then no such edge is left and the union stays too small: then it is drawn again.
-    """
-    mask = np.zeros_like(graph.exists)
-    misses = 0
-    while misses < 20 and mask.sum() < size:
-        longer = mask.copy()
-        node = 0
-        while node < graph.writers:
-            reader = int(rng.choice(np.flatnonzero(graph.exists[:, node])))
-            longer[reader, node] = True
-            node = reader + 1
-        if mask.sum() < longer.sum() <= size:
-            mask = longer
-        else:
-            misses += 1
-    reached = np.append(kept_writers(mask), True)
-    reached[0] = True
-    into, out_of = np.nonzero(graph.exists & ~mask & reached[None, :-1] & reached[1:, None])
-    chosen = rng.permutation(len(into))[: size - mask.sum()]
-    mask[into[chosen], out_of[chosen]] = True
-    return mask
-
-
-def _permuted(graph: PartGraph, scores: Array, rng: np.random.Generator) -> Array:
-    result = np.zeros_like(scores)
-    bounds = list(graph.bounds.values())
-    for index, (low, high) in enumerate(bounds[1:], 1):
-        for first, last in bounds[:index]:
-            block = scores[low - 1 : high - 1, first:last]
-            result[low - 1 : high - 1, first:last] = rng.permutation(block.ravel()).reshape(
-                block.shape
-            )
-    return result
-
-
-def matrix(graph: PartGraph, sources: Sequence[str], targets: Sequence[str], values) -> Array:
-    """Scores (readers, writers) from a table of edges by name.
+def matrix(
+    graph: PartGraph,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    values: Array | Sequence[float],
+) -> Array:
+    """Scores (readers, writers) from a table of edges by name; a target is the name of a reader.
 
     Raises DataError listing the first five unknown names; edges that are missing score 0.
     """
-    number = {name: node for node, name in enumerate(graph.names)}
-    unknown = [name for name in (*sources, *targets) if name not in number]
+    writer_of = {name: node for node, name in enumerate(graph.names[:-1])}
+    reader_of = reader_numbers(graph)
+    unknown = [name for name in sources if name not in writer_of]
+    unknown += [name for name in targets if name not in reader_of]
     if unknown:
         raise DataError(f"unknown nodes: {', '.join(unknown[:5])}")
-    result = np.zeros((graph.writers, graph.writers))
-    reader = np.array([number[name] for name in targets], dtype=np.int64) - 1
-    result[reader, [number[name] for name in sources]] = values
+    result = np.zeros(graph.exists.shape)
+    reader = [reader_of[name] for name in targets]
+    result[reader, [writer_of[name] for name in sources]] = values
     return result
 
 
-def write_exchange(path: Path, graph: PartGraph, scores: Array) -> None:
-    """Edge scores as JSON {"edges": {name: score}} that other circuit tools read."""
-    reader, writer = graph.edges
-    names = [edge_name(graph, v, u) for v, u in _pairs(reader, writer)]
-    values = map(float, scores[reader, writer])
-    record = {"edges": dict(zip(names, values, strict=True))}
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def read_exchange(path: Path, graph: PartGraph) -> tuple[Array, int]:
-    """Scores (readers, writers) of an exchange file, and how many edges it left out.
-
-    Slots of a head (`a0.h1<q>`) are added to its one input. Raises DataError listing the first
-    five edges that do not exist or have no finite score.
-    """
-    record = json.loads(path.read_text(encoding="utf-8"))
-    edges = record.get("edges") if isinstance(record, dict) else None
-    if not isinstance(edges, dict):
-        raise DataError(f"{path}: there are no edges in it")
-    total = np.zeros((graph.writers, graph.writers))
-    seen = np.zeros_like(graph.exists)
-    known = {name: node for node, name in enumerate(graph.names)}
-    wrong = []
-    for name, value in edges.items():
-        source, _, target = name.partition("->")
-        place = known.get(re.sub(r"<[qkv]>$", "", target), 0) - 1, known.get(source, graph.writers)
-        score = value.get("score") if isinstance(value, dict) else value
-        exists = place[0] >= 0 and place[1] < graph.writers and graph.exists[place]
-        if not exists or not isinstance(score, (int, float)) or not math.isfinite(score):
-            wrong.append(name)
-            continue
-        total[place] += score
-        seen[place] = True
-    if wrong:
-        raise DataError(
-            f"{path}: unknown edges, or scores that are no numbers: {', '.join(wrong[:5])}"
-        )
-    return total, int((graph.exists & ~seen).sum())
+def reader_numbers(graph: PartGraph) -> dict[str, int]:
+    """Number of each reader by its name."""
+    return {
+        reader_name(graph.names[node], slot): reader
+        for reader, (node, slot) in enumerate(graph.readers)
+    }

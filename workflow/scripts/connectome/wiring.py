@@ -18,7 +18,13 @@ class SiteParts(NamedTuple):
 
     low: int  # first node
     high: int  # one past the last node
+    inputs: slice  # readers: one input for each part, or one for each slot of each part
     groups: list[Group]  # of neighbouring parts that are alike, in order
+
+    @property
+    def slots(self) -> int:
+        """Inputs of each part: 1, or 3 for queries, keys and values."""
+        return (self.inputs.stop - self.inputs.start) // (self.high - self.low)
 
 
 def wiring(model: Transformer, graph: PartGraph) -> dict[str, SiteParts]:
@@ -27,7 +33,8 @@ def wiring(model: Transformer, graph: PartGraph) -> dict[str, SiteParts]:
     for site in graph.sites:
         low, high = graph.bounds[site]
         local = (graph.members[site] - low).reshape(len(model.module(site).output), -1)
-        result[site] = SiteParts(low, high, list(_groups(model, local)))
+        inputs = slice(*graph.inputs[site])
+        result[site] = SiteParts(low, high, inputs, list(_groups(model, local)))
     return result
 
 
@@ -53,14 +60,17 @@ def _groups(model: Transformer, local: np.ndarray) -> Iterator[Group]:
 
 
 def multiply(out: Tensor, *factors: tuple[Tensor, Tensor]) -> None:
-    """Sum of products a (p, ..., m) @ b (p, m, d) into out (p, ..., d), contiguous."""
-    out = out.view(len(out), -1, out.shape[-1])
+    """Products a (p, ..., m) @ b (p, m, d) into out (s, p, ..., d), the i-th into slot i.
+
+    With one slot it takes their sum.
+    """
     for number, (a, b) in enumerate(factors):
+        slot = out[number % len(out)].view(len(a), -1, out.shape[-1])
         flat = a.reshape(len(a), -1, a.shape[-1])
-        if number == 0:
-            torch.bmm(flat, b, out=out)
+        if number < len(out):
+            torch.bmm(flat, b, out=slot)
         else:
-            out.baddbmm_(flat, b)
+            slot.baddbmm_(flat, b)
 
 
 def write(model: Transformer, site: str, parts: SiteParts, features: Tensor) -> Tensor:
@@ -69,7 +79,7 @@ def write(model: Transformer, site: str, parts: SiteParts, features: Tensor) -> 
     written = features.new_empty(parts.high - parts.low, *features.shape[:2], model.size.width)
     for group in parts.groups:
         own = of_parts(module, features, group)
-        multiply(written[group.parts], (own, rows(module.output, group)))
+        multiply(written[None, group.parts], (own, rows(module.output, group)))
     return written
 
 
@@ -83,16 +93,18 @@ def run_parts(
     ablated: Tensor,
     out: Tensor,
 ) -> None:
-    """What each part of a site writes on an input of its own, minus its ablated value, into `out`.
+    """What each part of a site writes on inputs of its own, minus its ablated value, into `out`.
 
-    x and out (p, c, n, t, d); turn and hidden_keys of the c n prompts; ablated: features (n or 1, t
-    or 1, features). Writing is linear: the difference is taken between features.
+    x (readers, c, n, t, d), out (p, c, n, t, d); turn and hidden_keys of the c n prompts; ablated:
+    features (n or 1, t or 1, features). Writing is linear: the difference is taken between
+    features.
     """
     module, normed = model.module(site), normalise(x, model.size).x
+    normed = normed.flatten(1, 2).unflatten(0, (parts.slots, -1))  # (s, p, c n, t, d)
     for group in parts.groups:
-        own = normed[group.parts].flatten(1, 2)[None]  # (1, p, c n, t, d)
+        own = normed[:, group.parts]
         found = compute(model, site, own, turn, hidden_keys, group).unflatten(1, x.shape[1:3])
         if group.kept is not None:
             found *= group.kept[:, None]
         found -= of_parts(module, ablated, group)[:, None]
-        multiply(out[group.parts], (found, rows(module.output, group)))
+        multiply(out[None, group.parts], (found, rows(module.output, group)))

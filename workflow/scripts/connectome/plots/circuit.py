@@ -14,11 +14,12 @@ from matplotlib.path import Path
 import connectome.plots.style as style
 from connectome.plots.palette import BAND, INK, MUTED, NEGATIVE, PAPER, POSITIVE, RULE, SERIES
 
-COLUMNS = ("mark", "name", "row", "x", "share", "score", "dst", "width", "text")
+COLUMNS = ("mark", "name", "row", "x", "share", "score", "dst", "slot", "width", "text")
 ENDS = {"input": "input", "logits": "logits"}
 _WIDTHS = (0.5, 1.2, 2.4)  # points, by class
 _CLASSES = (0.1, 0.35)  # of the largest |score|
 _SWEEPS = 6
+_SLOT_SIDES = {"q": -0.008, "v": 0.008}  # edges into the slots of a part end side by side
 
 
 def select(
@@ -53,6 +54,7 @@ def select(
             mark="edge",
             name=row["src"],
             dst=row["dst"],
+            slot=row["slot"],
             score=row["score"],
             width=sum(abs(float(row["score"])) >= limit * largest for limit in _CLASSES),
         )
@@ -156,6 +158,7 @@ def _edge(
     axes: Axes, source: Mapping[str, str], target: Mapping[str, str], row: Mapping[str, str]
 ) -> None:
     x0, y0, x1, y1 = (float(v) for v in (source["x"], source["row"], target["x"], target["row"]))
+    x1 += _SLOT_SIDES.get(row["slot"], 0.0)
     bend = 0.45 * (y1 - y0)
     path = Path(
         [(x0, y0), (x0, y0 + bend), (x1, y1 - bend), (x1, y1)],

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from connectome.parts import reader_name
 from connectome.statistics import average_precision, rank_auroc
 from connectome.tabulate.identity import Row, defined, median
 
@@ -64,7 +65,7 @@ def rows(circuits: Circuits, gap_of: Mapping[tuple[str, ...], float], top: int =
     for names, edges in circuits:
         scores: dict[tuple[str, str], dict[str, float]] = {}
         for row in edges:
-            edge = f"{row['src']}->{row['dst']}"
+            edge = f"{row['src']}->{reader_name(row['dst'], row['slot'])}"
             scores.setdefault((row["partition"], row["method"]), {})[edge] = row["score"]
         for (partition, method), found in scores.items():
             exact = scores.get((partition, YARDSTICK))

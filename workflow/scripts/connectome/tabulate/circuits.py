@@ -5,7 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from connectome.parts import MARKS, PartGraph, matrix, top_edges
+from connectome.parts import (
+    MARKS,
+    PartGraph,
+    matrix,
+    reader_name,
+    reader_numbers,
+    top_edges,
+)
 from connectome.tabulate.identity import Row, defined
 
 COLUMNS = (
@@ -19,13 +26,14 @@ COLUMNS = (
     "faithfulness",
     "src",
     "dst",
+    "slot",
     "src_site",
     "dst_site",
     "score",
     "se",
     "sign_share",
 )
-_FROM_EDGES = ("src", "dst", "src_site", "dst_site", "score", "se", "sign_share")
+_FROM_EDGES = ("src", "dst", "slot", "src_site", "dst_site", "score", "se", "sign_share")
 
 
 def rows(
@@ -77,12 +85,15 @@ def select(
 ) -> list[Mapping[str, Any]]:
     """The circuit that `evaluation` ran: the `selected` best edges, pruned; strongest first."""
     graph = graph_of(edges)
-    sources, targets = [row["src"] for row in edges], [row["dst"] for row in edges]
+    sources = [row["src"] for row in edges]
+    targets = [reader_name(row["dst"], row["slot"]) for row in edges]
     scores = matrix(graph, sources, targets, [row["score"] for row in edges])
     mask = top_edges(graph, scores, selected, ranking, fill=False).mask
-    number = {name: node for node, name in enumerate(graph.names)}
-    kept = [row for row in edges if mask[number[row["dst"]] - 1, number[row["src"]]]]
-    return sorted(kept, key=lambda row: (-abs(row["score"]), row["src"], row["dst"]))
+    writers = {name: node for node, name in enumerate(graph.names)}
+    readers = reader_numbers(graph)
+    ends = zip(edges, sources, targets, strict=True)
+    kept = [row for row, src, dst in ends if mask[readers[dst], writers[src]]]
+    return sorted(kept, key=lambda row: (-abs(row["score"]), row["src"], row["dst"], row["slot"]))
 
 
 def graph_of(edges: Sequence[Mapping[str, Any]]) -> PartGraph:
@@ -100,8 +111,14 @@ def graph_of(edges: Sequence[Mapping[str, Any]]) -> PartGraph:
         names += sorted((name for name, place in site_of.items() if place == site), key=part_order)
     writers = np.array([size_of[name] for name in names])
     names.append("logits")
+    slotted = {row["dst_site"] for row in edges if row["slot"]}
     return PartGraph(
-        tuple(sites), tuple(names), tuple(site_of[name] for name in names), {}, writers
+        tuple(sites),
+        tuple(names),
+        tuple(site_of[name] for name in names),
+        {},
+        writers,
+        tuple(site for site in sites if site in slotted),
     )
 
 

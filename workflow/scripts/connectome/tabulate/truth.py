@@ -86,12 +86,16 @@ class Case:
     drawn: Sequence[Mapping[str, str]] = ()  # rows of circuits.csv
 
     def scores(self, table: str, partition: str) -> dict[str, dict[str, float]]:
-        """Score of each node (`input` left out) or edge of a partition, by method."""
+        """Score of each node (`input` left out) or edge of a partition, by method.
+
+        Edges into the slots of a part are added up: what is known names parts.
+        """
         found: dict[str, dict[str, float]] = {}
         for row in self.nodes if table == "nodes" else self.edges:
             name = row["node"] if table == "nodes" else f"{row['src']}->{row['dst']}"
             if row["partition"] == partition and name != "input":
-                found.setdefault(row["method"], {})[name] = row["score"]
+                of_method = found.setdefault(row["method"], {})
+                of_method[name] = of_method.get(name, 0.0) + row["score"]
         return found
 
     def gap(self, partition: str) -> float:
