@@ -79,6 +79,11 @@ def test_every_section_of_the_default_has_a_schema_and_every_key_is_explained():
         ({"circuits.partitions": ["top_features"]}, "chosen by the scores of 'features'"),
         ({"evaluation.random_sizes": [0.07]}, "evaluation.random_sizes: 0.07 .*sizes"),
         ({"specificity.partitions": ["roi"]}, "specificity.partitions: 'roi' .*mean 'rois'"),
+        (
+            {"circuits.partitions": ["features", "top_features", "heads", "rois_attribution"],
+             "specificity.partitions": ["top_features"]},
+            "specificity.partitions: 'top_features' are other parts in every task",
+        ),
         ({"specificity.method": "exact"}, "specificity.method: 'exact' cannot be used here"),
         ({"circuits.stability_draws": 1}, "stability_draws: 1 cannot be used; .* at least 2"),
     ],

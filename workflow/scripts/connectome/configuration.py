@@ -281,6 +281,11 @@ def _partition_faults(config: Config) -> Iterator[str]:
             "circuits.partitions: 'classical' is not made while sbm.classical_features is 0; set "
             "it to the largest number of live features to run on"
         )
+    if "top_features" in config["specificity"]["partitions"]:
+        yield (
+            "specificity.partitions: 'top_features' are other parts in every task; leave it out, "
+            "or name 'features'"
+        )
     if "features" in circuits["exact"]:
         yield "circuits.exact: 'features' has too many edges to run each ablation; leave it out"
     if "top_features" in circuits["exact"] and circuits["top_features"] > EXACT_FEATURES:

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
+
+from connectome.statistics import average_precision, rank_auroc
 
 
 class Recovery(NamedTuple):
@@ -32,8 +33,8 @@ def recovery(scores: np.ndarray, known: np.ndarray) -> Recovery:
         size,
         positives,
         positives / size if size else None,
-        float(roc_auc_score(known, strength)) if mixed else None,
-        float(average_precision_score(known, strength)) if mixed else None,
+        rank_auroc(strength, known) if mixed else None,
+        average_precision(strength, known) if mixed else None,
         int(known[strongest].sum()),
         strongest,
     )

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from connectome.parts import reader_name
-from connectome.statistics import average_precision, rank_auroc
+from connectome.recovery import recovery
 from connectome.tabulate.identity import Row, defined, median
 
 COLUMNS = (
@@ -90,10 +90,11 @@ def rows(circuits: Circuits, gap_of: Mapping[tuple[str, ...], float], top: int =
 
 def detect(x: np.ndarray, positive: np.ndarray) -> Row:
     """How well |scores| (edges,) find the edges that are `positive`; None where all or none are."""
+    found = recovery(x, positive)
     return {
-        "positive": int(positive.sum()),
-        "auroc": rank_auroc(np.abs(x), positive),
-        "average_precision": average_precision(np.abs(x), positive),
+        "positive": found.positives,
+        "auroc": found.auroc,
+        "average_precision": found.average_precision,
     }
 
 
