@@ -119,7 +119,7 @@ def test_every_partition_and_method_ends_at_the_intact_model(bench_and_graphs):
 def test_random_circuits_have_the_requested_size(bench_and_graphs):
     _, graphs, _, edges, _ = bench_and_graphs
     graph = graphs["heads"]
-    scores = part_graphs.edge_matrix(evaluation._rows_of(edges, "heads", "eap"), graph)
+    scores = part_graphs.edge_matrix(part_graphs.rows_of(edges, "heads", "eap"), graph)
     sizes = [
         int(parts.random_circuit(graph, scores, 12, (1, 12, draw)).sum()) for draw in range(20)
     ]
@@ -139,7 +139,7 @@ def test_rows_beside_random_circuits_name_their_null(bench_and_graphs):
 def test_a_table_gives_back_the_scores_it_was_made_of(bench_and_graphs):
     _, graphs, nodes, edges, found = bench_and_graphs
     graph = graphs["heads"]
-    matrix = part_graphs.edge_matrix(evaluation._rows_of(edges, "heads", "eap"), graph)
+    matrix = part_graphs.edge_matrix(part_graphs.rows_of(edges, "heads", "eap"), graph)
     np.testing.assert_allclose(matrix, found["heads", "eap"].edges.mean(axis=0), atol=1e-12)
     [row] = [
         row
