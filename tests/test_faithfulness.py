@@ -8,6 +8,7 @@ import torch
 from connectome import ablation, evaluation, part_graphs, parts, prompts
 from connectome.attribution import attribute, exact
 from connectome.faithfulness import Reference, against_random, measure
+from connectome.random_circuits import random_circuit
 from connectome.statistics import bootstrap_weights
 from tiny_models import tiny
 
@@ -69,11 +70,12 @@ def bench_and_graphs():
     ids = torch.randint(0, 23, (2, 7, 6), generator=generator).tolist()
     pairs = prompts.of_lists(*ids, [[1]] * 7, [[2]] * 7)
     graphs = part_graphs.build(
-        ["heads", "features"],
+        ["heads", "modules", "features"],
         pa.table({}),
         {site: model.features(site) for site in model.sites},
         model.size.head_width,
         seed=1,
+        slots=["modules"],
     )
     found = attribute(model, pairs, graphs, ["eap"], "logit_difference", nodes_only=["features"])
     found["heads", "exact"] = exact(model, pairs, graphs["heads"], "logit_difference")
@@ -116,15 +118,26 @@ def test_every_partition_and_method_ends_at_the_intact_model(bench_and_graphs):
             assert row["weighted"] == pytest.approx(1.0)
 
 
+def test_partitions_with_slots_have_curves_and_random_circuits(bench_and_graphs):
+    """Modules of two layers: 3 + 2 + 9 + 4 + 5 edges, all of which are the intact model."""
+    bench, graphs, nodes, edges, _ = bench_and_graphs
+    settings = SETTINGS | {"partitions": ["modules"]}
+    by_edges, by_nodes = evaluation.all_curves(bench, graphs, nodes, edges, settings, seed=1)
+    circuits = [row for row in by_edges.rows if row["mode"] == "circuit"]
+    assert [row["requested"] for row in circuits] == [5, 12, 23]
+    assert circuits[0]["draws"] == 6 and circuits[0]["null_hi"] is not None
+    assert circuits[-1]["edges"] == 23 and circuits[-1]["f_ratio"] == pytest.approx(1)
+    whole = [row for row in by_nodes.rows if row["mode"] == "circuit"][-1]
+    assert (whole["nodes"], whole["edges"]) == (4, 23)
+
+
 def test_random_circuits_have_the_requested_size(bench_and_graphs):
     _, graphs, _, edges, _ = bench_and_graphs
     graph = graphs["heads"]
     scores = part_graphs.edge_matrix(part_graphs.rows_of(edges, "heads", "eap"), graph)
-    sizes = [
-        int(parts.random_circuit(graph, scores, 12, (1, 12, draw)).sum()) for draw in range(20)
-    ]
+    sizes = [int(random_circuit(graph, scores, 12, (1, 12, draw)).sum()) for draw in range(20)]
     assert all(9 <= size <= 14 for size in sizes), sizes
-    masks = [parts.random_circuit(graph, scores, 12, (1, 12, draw)) for draw in range(20)]
+    masks = [random_circuit(graph, scores, 12, (1, 12, draw)) for draw in range(20)]
     assert len({mask.tobytes() for mask in masks}) > 10
     assert all((parts.prune(graph, mask) == mask).all() for mask in masks)
 
