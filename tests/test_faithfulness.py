@@ -8,6 +8,7 @@ import torch
 from connectome import ablation, evaluation, part_graphs, parts, prompts
 from connectome.attribution import attribute, exact
 from connectome.faithfulness import Reference, against_random, measure
+from connectome.random_circuits import random_circuit
 from connectome.statistics import bootstrap_weights
 from tiny_models import tiny
 
@@ -120,11 +121,9 @@ def test_random_circuits_have_the_requested_size(bench_and_graphs):
     _, graphs, _, edges, _ = bench_and_graphs
     graph = graphs["heads"]
     scores = part_graphs.edge_matrix(part_graphs.rows_of(edges, "heads", "eap"), graph)
-    sizes = [
-        int(parts.random_circuit(graph, scores, 12, (1, 12, draw)).sum()) for draw in range(20)
-    ]
+    sizes = [int(random_circuit(graph, scores, 12, (1, 12, draw)).sum()) for draw in range(20)]
     assert all(9 <= size <= 14 for size in sizes), sizes
-    masks = [parts.random_circuit(graph, scores, 12, (1, 12, draw)) for draw in range(20)]
+    masks = [random_circuit(graph, scores, 12, (1, 12, draw)) for draw in range(20)]
     assert len({mask.tobytes() for mask in masks}) > 10
     assert all((parts.prune(graph, mask) == mask).all() for mask in masks)
 
