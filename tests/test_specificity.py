@@ -10,6 +10,7 @@ from connectome import cross_ablation, metrics, parts, prompts, specificity, tra
 from connectome.ablation import ablated_values, run_nodes
 from connectome.attribution import attribute
 from connectome.plots import specificity as drawing
+from connectome.report.sections import specificity as section
 from connectome.specificity import Matrix
 from tiny_models import prompt_lists, tiny
 
@@ -244,3 +245,18 @@ def test_a_model_that_can_do_nothing_has_a_table_a_figure_and_no_matrix(found):
     rows = [{name: str(row[name] or "") for name in drawing.COLUMNS} for row in cells.to_pylist()]
     shown = [text.get_text() for text in drawing.draw(rows).axes[0].texts]
     assert shown == ["the model can do none of the tasks"]
+
+
+def test_the_verdict_asks_for_a_clear_contrast_beyond_chance():
+    line = {
+        "status": "ok", "intervention": "ablate", "diagonal": "0.1", "beside": "0.9",
+        "separation_lo": "0.7", "separation_first": "0.8", "null_hi": "0.2", "p_labels_adj": "0.01",
+    }  # fmt: skip
+    assert section.verdict(line) == "holds"
+    assert section.verdict(line | {"diagonal": "0.6"}) == "partly"  # own task survives
+    assert section.verdict(line | {"beside": "0.4"}) == "partly"  # so do few others
+    assert section.verdict(line | {"intervention": "keep"}) == "partly"  # the wrong way round
+    for weak in ({"separation_lo": "-0.1"}, {"null_hi": "0.9"}, {"p_labels_adj": "0.06"}):
+        assert section.verdict(line | weak) == "fails"
+    assert section.verdict(line | {"status": "refused"}) == "untested"
+    assert section.verdict(line | {"null_hi": ""}) == "untested"  # no random sets were run

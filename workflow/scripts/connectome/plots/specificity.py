@@ -49,7 +49,7 @@ def draw(rows: list[dict[str, str]]) -> Figure:
             if line == 0:
                 axes.set_title(_TITLES[intervention], fontsize=style.NORMAL)
         label = next(iter(series_of([partition]).values())).label
-        grid[line, 0].set_ylabel(f"parts of\n({style.printable(label, 24)})")
+        grid[line, 0].set_ylabel(f"{style.printable(label, 24)},\nparts of")
     for axes in grid[-1]:
         axes.set_xlabel("task measured")
     if image is None:

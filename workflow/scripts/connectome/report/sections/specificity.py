@@ -6,7 +6,7 @@ from typing import Any
 RANK = 52
 TITLE = "Specificity"
 SETS = ("circuit", "assigned")
-LEVEL = 0.05
+LEVEL, HALF = 0.05, 0.5
 
 
 def _pairs(plan: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -52,16 +52,23 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def verdict(line: Any) -> str:
-    """ "holds", "partly", "fails" or "untested": are the parts of a task its own?
+    """ "holds", "partly", "fails" or "untested": do the parts of a task carry it and no other?
 
-    Holds where the separation lies above 0 with its interval, above that of random sets of as many
-    parts, and above that of the same sets handed to the tasks at random (corrected p); partly where
-    only the first is so.
+    Chance is beaten where the separation lies above 0 with its interval, above that of random sets
+    of as many parts, and above that of the same sets handed to the tasks at random (corrected p).
+    It holds where moreover more than half of the metric is left on the one side (beside the
+    diagonal for ablation, on it for keeping) and less than half on the other; a difference that is
+    beyond chance but no such contrast holds in part.
     """
-    if line["status"] != "ok" or not line["separation_lo"]:
+    if line["status"] != "ok" or not line["separation_lo"] or not line["null_hi"]:
         return "untested"
-    if float(line["separation_lo"]) <= 0:
+    beaten = (
+        float(line["separation_lo"]) > 0
+        and float(line["separation_first"]) > float(line["null_hi"])
+        and float(line["p_labels_adj"]) <= LEVEL
+    )
+    if not beaten:
         return "fails"
-    above = line["null_hi"] and float(line["separation_first"]) > float(line["null_hi"])
-    own = line["p_labels_adj"] and float(line["p_labels_adj"]) <= LEVEL
-    return "holds" if above and own else "partly"
+    on, beside = float(line["diagonal"]), float(line["beside"])
+    low, high = (on, beside) if line["intervention"] == "ablate" else (beside, on)
+    return "holds" if low < HALF < high else "partly"
