@@ -28,7 +28,7 @@ try:
         config,
         configuration.read_yaml(HOME / "workflow" / "schemas" / "config.schema.yaml"),
     )
-    configuration.check(config)
+    configuration.check(config, CONDA)
     PYTHON = configuration.interpreter(config, "python", CONDA)
     GRAPH_TOOL_PYTHON = configuration.interpreter(config, "graph_tool", CONDA)
 except ConnectomeError as error:

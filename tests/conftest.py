@@ -42,6 +42,14 @@ def quick_results(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def small(tmp_path_factory) -> Path:
+    """Results of the smallest run there is (stranger_model.run), shared. Not to be changed."""
+    import stranger_model  # it imports transformers
+
+    return stranger_model.run(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with the pretrained model and text that nobody here made, where it is present."""
     folder = Path(os.environ.get("LM_CONNECTOME_SHARED", ROOT.parent / "shared")) / "data"

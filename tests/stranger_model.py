@@ -1,12 +1,22 @@
-"""The smallest model a person may bring: one layer, taught words that look like markup."""
+"""The smallest model and run a person may bring: one layer, taught words that look like markup."""
 
+import contextlib
 import json
+import re
+import runpy
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import tokenizers
 import torch
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel
+
+from conftest import ROOT, quick_command
+from connectome import configuration
 
 # what closes a script, a comment, a CDATA section, an attribute; what breaks lines and their order
 HOSTILE = [
@@ -85,3 +95,36 @@ def document() -> str:
     """One paragraph; line ends within it are blanks to the corpus."""
     words = [HOSTILE[i % len(HOSTILE)] for i in (0, 1, 2, 3, 4, 8, 9)]
     return " ".join(f"{FILLERS[i % 4]} {words[i % 7]} is" for i in range(15))
+
+
+def run(folder: Path) -> Path:
+    """Ten prompts, one document, one layer: the jobs behind the page; the results.
+
+    Their own command lines run in the order that Snakemake plans, those of this interpreter in
+    this process: forty start-ups would cost a minute.
+    """
+    write_model(folder / "model")
+    (folder / "text.txt").write_text(document(), encoding="utf-8")
+    (folder / "ten.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs()))
+    quick = configuration.read_yaml(ROOT / "tests/config/quick.yaml")
+    config = {key: quick[key] for key in ("competence", "circuits", "evaluation", "graph", "sbm")}
+    config |= {
+        "models": {"one": {"path": "model"}},
+        "corpus": {"file": "text.txt", "documents": 1, "tokens": 1000},
+        "tasks": {"ten": {"file": "ten.jsonl"}},
+        "activations": {"sites": ["mlp.0"]},
+        "figures": {"dpi": 50, "bins": 16},
+    }
+    (folder / "small.json").write_text(json.dumps(config))
+    command = quick_command(folder, config=str(folder / "small.json"))
+    words = [*command, "--dry-run", "--printshellcmds", "results/report.html"]
+    plan = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        for line in re.findall(r"^Shell command: (.+)$", plan, re.M):
+            words = shlex.split(line)[:-3]  # without the redirections to the log
+            if words[0] != sys.executable:
+                subprocess.run(words, check=True)
+                continue
+            patch.setattr(sys, "argv", words[1:])
+            runpy.run_path(words[1], run_name="__main__")
+    return folder / "results"

@@ -1,69 +1,17 @@
 """One layer, one document, ten prompts, tokens that look like markup: through to the page."""
 
-import contextlib
 import csv
 import json
 import math
 import re
-import runpy
-import shlex
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
 import pytest
 
-import stranger_model
-from conftest import ROOT, quick_command
-from connectome import arrays, configuration, tables
+from connectome import arrays, tables
 from connectome.plots.literal import visible
 from stranger_model import HOSTILE
-
-
-def run(folder, config):
-    """The jobs of the workflow, their own command lines in their own order; the results.
-
-    Scripts of this interpreter run in this process: forty start-ups would cost a minute.
-    """
-    (folder / "small.json").write_text(json.dumps(config))
-    command = quick_command(folder, config=str(folder / "small.json"))
-    plan = subprocess.run(
-        [*command, "--dry-run", "--printshellcmds", "results/report.html"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        for line in re.findall(r"^Shell command: (.+)$", plan, re.M):
-            words = shlex.split(line)[:-3]  # without the redirections to the log
-            if words[0] != sys.executable:
-                subprocess.run(words, check=True)
-                continue
-            patch.setattr(sys, "argv", words[1:])
-            runpy.run_path(words[1], run_name="__main__")
-    return folder / "results"
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory):
-    """Results of the smallest run there is: all that the page needs."""
-    folder = tmp_path_factory.mktemp("small")
-    stranger_model.write_model(folder / "model")
-    (folder / "text.txt").write_text(stranger_model.document(), encoding="utf-8")
-    rows = stranger_model.pairs()
-    (folder / "ten.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    quick = configuration.read_yaml(ROOT / "tests/config/quick.yaml")
-    config = {key: quick[key] for key in ("competence", "circuits", "evaluation", "graph", "sbm")}
-    return run(
-        folder,
-        config
-        | {
-            "models": {"one": {"path": "model"}},
-            "corpus": {"file": "text.txt", "documents": 1, "tokens": 1000},
-            "tasks": {"ten": {"file": "ten.jsonl"}},
-            "activations": {"sites": ["mlp.0"]},
-            "figures": {"dpi": 50, "bins": 16},
-        },
-    )
 
 
 class Text(HTMLParser):

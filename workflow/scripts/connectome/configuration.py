@@ -178,12 +178,12 @@ def metric_of(config: Config, task: str) -> str:
     return "logit_difference"
 
 
-def check(config: Config) -> None:
+def check(config: Config, conda: bool = False) -> None:
     """Raise ConfigError (all faults in one message) where the config does not fit its models.
 
     Checked: paths, model directories and their weight files, sites and layers, task generators
     and files, the tasks of each model, names used in one section and defined in another, the
-    interpreters.
+    interpreters (not under conda, which brings its own).
     """
     faults = list(folders.path_faults(config))
     for name in config["models"]:
@@ -197,7 +197,8 @@ def check(config: Config) -> None:
     faults.extend(_reference_faults(config))
     if not faults:  # it builds on names that are right
         faults.extend(model_tasks.faults(config))
-    faults.extend(_interpreter_faults(config["interpreters"]))
+    if not conda:
+        faults.extend(_interpreter_faults(config["interpreters"]))
     if faults:
         _refuse(faults)
 
