@@ -6,8 +6,10 @@ buffer; the input of part v is the fully ablated stream plus the masked sum of t
 so nothing written for one part can leak into another.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +28,7 @@ from connectome.transformer import (
     rotary,
     unembed,
 )
-from connectome.wiring import SiteParts, run_parts, wiring, write
+from connectome.wiring import SiteParts, run_parts, split, wiring
 
 MEMORY = 500_000_000  # bytes of the buffer of differences, by default
 
@@ -113,14 +115,26 @@ def _merged(blocks: Sequence[Ablated], merge: Callable[[list[Tensor]], Tensor]) 
     )
 
 
-def _chunks(circuits: int, prompts: int, cell: int, memory: int) -> Iterator[tuple[slice, slice]]:
-    """Blocks of (circuits, prompts) whose buffers of `cell` bytes per pair fit the memory."""
+def _chunks(circuits: int, prompts: int, cell: int, memory: int) -> tuple[list[slice], list[slice]]:
+    """Blocks of circuits and of prompts; a pair of them fits the memory at `cell` bytes a run."""
     room = max(1, memory // cell)
     per_prompts = min(prompts, room)
     per_circuits = max(1, min(circuits, room // per_prompts))
-    for first in range(0, circuits, per_circuits):
-        for row in range(0, prompts, per_prompts):
-            yield slice(first, first + per_circuits), slice(row, row + per_prompts)
+    return _blocks(circuits, per_circuits), _blocks(prompts, per_prompts)
+
+
+def _blocks(count: int, step: int) -> list[slice]:
+    return [slice(first, min(first + step, count)) for first in range(0, count, step)]
+
+
+class _Ground(NamedTuple):
+    """What all circuits share on a block of prompts."""
+
+    batch: Batch
+    turn: Rotary
+    first: Tensor  # what `input` writes, minus its ablated value (n, t, d)
+    values: Mapping[str, list[Tensor]]  # ablated features of each site's parts
+    streams: Mapping[str, Tensor]  # where all is ablated
 
 
 @torch.inference_mode()
@@ -131,60 +145,58 @@ def run_edges(
     masks: np.ndarray,
     ablated: Ablated,
     memory: int = MEMORY,
-    start: str | None = None,
 ) -> Tensor:
     """Answer logits (c, n, vocabulary) of circuits given by edge masks (c, readers, writers).
 
-    `start`: parts of sites before it are known to keep all their inputs (their values are the
-    clean run's): only the rest is run. Chunking over circuits and prompts changes nothing.
+    Chunking over circuits and prompts, by `memory` in bytes, changes nothing.
     """
-    circuits, n, t = len(masks), len(prompts), prompts.clean.ids.shape[1]
+    n, t = prompts.clean.ids.shape
     parts = wiring(model, graph)
     keep = torch.tensor(masks & graph.exists, device=model.embedding.device)
     keep = keep.to(model.embedding.dtype)
-    cell = graph.writers * t * model.size.width * model.embedding.element_size()
-    result = model.embedding.new_empty(circuits, n, model.unembedding.shape[1])
-    for chosen, rows in _chunks(circuits, n, cell, memory):
-        result[chosen, rows] = _run_block(
-            model, prompts.clean.rows(rows), parts, keep[chosen], ablated.rows(rows), start
+    cell = graph.writers * t * model.size.width  # numbers in the buffer per circuit and prompt
+    chunks = _chunks(len(keep), n, cell * keep.element_size(), memory)
+    # the differences of a block: made once, since fresh memory costs as much as filling it
+    buffer = keep.new_empty(chunks[0][0].stop * chunks[1][0].stop * cell)
+    result = keep.new_empty(len(keep), n, model.unembedding.shape[1])
+    for rows in chunks[1]:
+        batch, values = prompts.clean.rows(rows), ablated.rows(rows)
+        ground = _Ground(
+            batch,
+            rotary(model, batch),
+            embed(model, batch) - values.input,
+            {site: split(model, site, parts[site], x) for site, x in values.features.items()},
+            values.streams,
         )
+        for chosen in chunks[0]:
+            result[chosen, rows] = _run_block(model, parts, keep[chosen], ground, buffer)
     return result
 
 
 def _run_block(
     model: Transformer,
-    batch: Batch,
     parts: Mapping[str, SiteParts],
     keep: Tensor,
-    ablated: Ablated,
-    start: str | None,
+    ground: _Ground,
+    buffer: Tensor,
 ) -> Tensor:
-    (c, _, writers), (n, t), d = keep.shape, batch.ids.shape, model.size.width
-    turn = rotary(model, batch)
-    wide_turn = Rotary(*(None if part is None else part.repeat(c, 1, 1) for part in turn))
+    """Logits (c, n, vocabulary) of circuits (c, readers, writers) on a block of prompts."""
+    (c, _, writers), (n, t, d), batch = keep.shape, ground.first.shape, ground.batch
+    turn = Rotary(*(None if part is None else part.repeat(c, 1, 1) for part in ground.turn))
     hidden_keys = batch.hidden_keys.repeat(c, 1, 1)
-    difference = keep.new_empty(writers, c, n, t, d)  # c'_u - a_u
-    difference[0] = embed(model, batch) - ablated.input
-    running = start is None
-    clean = None if running else forward(model, batch)
+    difference = buffer[: writers * c * n * t * d].view(writers, c, n, t, d)  # c'_u - a_u
+    difference[0] = ground.first
     for site in model.sites:
-        low, high = parts[site].low, parts[site].high
-        running = running or site == start
-        if running:
-            kept = keep[:, parts[site].inputs, :low]
-            x = _inputs(kept, difference[:low], ablated.streams[site])
-            run_parts(
-                *(model, site, parts[site], x, wide_turn, hidden_keys, ablated.features[site]),
-                out=difference[low:high],
-            )
-        else:
-            assert clean is not None
-            change = features_of(clean, site) - ablated.features[site]
-            difference[low:high] = write(model, site, parts[site], change)[:, None]
+        low, high, inputs, _ = parts[site]
+        x = _inputs(keep[:, inputs, :low], difference[:low], ground.streams[site])
+        run_parts(
+            *(model, site, parts[site], x, turn, hidden_keys, ground.values[site]),
+            out=difference[low:high],
+        )
     rows = torch.arange(n, device=keep.device)
     final = difference[:, :, rows, batch.last]  # (u, c, n, d)
     stream = torch.einsum("cu,ucnd->cnd", keep[:, -1], final)
-    base = ablated.streams["logits"].expand(n, t, d)[rows, batch.last]
+    base = ground.streams["logits"].expand(n, t, d)[rows, batch.last]
     return unembed(model, stream + base)
 
 
@@ -217,7 +229,7 @@ def run_nodes(
     widest = max(model.size.hidden, model.size.heads * (model.size.head_width + t))
     cell = 6 * t * widest * model.embedding.element_size()
     result = model.embedding.new_empty(circuits, n, model.unembedding.shape[1])
-    for chosen, rows in _chunks(circuits, n, cell, memory):
+    for chosen, rows in product(*_chunks(circuits, n, cell, memory)):
         batch, values = prompts.clean.rows(rows), ablated.rows(rows)
         kept, m = keep[chosen], len(batch.ids)
         c = len(kept)

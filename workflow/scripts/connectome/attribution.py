@@ -30,7 +30,7 @@ from connectome.transformer import (
     forward,
     logits_at_answer,
 )
-from connectome.wiring import SiteParts, run_parts, wiring, write
+from connectome.wiring import SiteParts, run_parts, split, wiring, write
 
 
 class Step(NamedTuple):
@@ -329,7 +329,8 @@ def _exact(
     for number, site in enumerate(model.sites):
         low, high = parts[site].low, parts[site].high
         before, after = clean.streams[number], clean.streams[number + 1]
-        behind, features = model.sites[number + 1 :], features_of(clean, site)
+        behind = model.sites[number + 1 :]
+        current = split(model, site, parts[site], features_of(clean, site))
         for some in blocks(high - low, 1):
             cut = slice(low + some.start, low + some.stop)
             nodes[:, cut] = effect(after - delta[cut], behind)
@@ -344,7 +345,7 @@ def _exact(
                 x[slot] = without  # the other slots of a part read what they always read
                 change = delta.new_empty(high - low, c, n, t, d)
                 run_parts(
-                    *(model, site, parts[site], x.flatten(0, 1), turn, keys, features), out=change
+                    *(model, site, parts[site], x.flatten(0, 1), turn, keys, current), out=change
                 )
                 for reader, of_part in enumerate(change, first + slot * len(change)):
                     edges[:, reader, some] = effect(after + of_part, behind)

@@ -1,6 +1,6 @@
 """How the parts of a graph are made of a model's heads and hidden units, and what they write."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -73,13 +73,17 @@ def multiply(out: Tensor, *factors: tuple[Tensor, Tensor]) -> None:
             slot.baddbmm_(flat, b)
 
 
+def split(model: Transformer, site: str, parts: SiteParts, features: Tensor) -> list[Tensor]:
+    """Features (n, t, features) of a site as those of its parts, (p, n, t, m) per group."""
+    return [of_parts(model.module(site), features, group) for group in parts.groups]
+
+
 def write(model: Transformer, site: str, parts: SiteParts, features: Tensor) -> Tensor:
     """What each part of a site writes, (p, n, t, d), from features (n, t, features)."""
-    module = model.module(site)
+    output = model.module(site).output
     written = features.new_empty(parts.high - parts.low, *features.shape[:2], model.size.width)
-    for group in parts.groups:
-        own = of_parts(module, features, group)
-        multiply(written[None, group.parts], (own, rows(module.output, group)))
+    for group, own in zip(parts.groups, split(model, site, parts, features), strict=True):
+        multiply(written[None, group.parts], (own, rows(output, group)))
     return written
 
 
@@ -90,21 +94,21 @@ def run_parts(
     x: Tensor,
     turn: Rotary,
     hidden_keys: Tensor,
-    ablated: Tensor,
+    ablated: Sequence[Tensor],
     out: Tensor,
 ) -> None:
     """What each part of a site writes on inputs of its own, minus its ablated value, into `out`.
 
     x (readers, c, n, t, d), out (p, c, n, t, d); turn and hidden_keys of the c n prompts; ablated:
-    features (n or 1, t or 1, features). Writing is linear: the difference is taken between
-    features.
+    features of the parts as `split` returns them. Writing is linear: the difference is taken
+    between features.
     """
-    module, normed = model.module(site), normalise(x, model.size).x
+    output, normed = model.module(site).output, normalise(x, model.size).x
     normed = normed.flatten(1, 2).unflatten(0, (parts.slots, -1))  # (s, p, c n, t, d)
-    for group in parts.groups:
+    for group, values in zip(parts.groups, ablated, strict=True):
         own = normed[:, group.parts]
         found = compute(model, site, own, turn, hidden_keys, group).unflatten(1, x.shape[1:3])
         if group.kept is not None:
             found *= group.kept[:, None]
-        found -= of_parts(module, ablated, group)[:, None]
-        multiply(out[None, group.parts], (found, rows(module.output, group)))
+        found -= values[:, None]
+        multiply(out[None, group.parts], (found, rows(output, group)))
