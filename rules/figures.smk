@@ -270,14 +270,19 @@ rule plot_specificity:
     input:
         "<results>/tables/specificity.csv",
     output:
-        csv="<results>/figures/specificity.{model}.{dictionary}.{sets}.csv",
-        drawn=multiext("<results>/figures/specificity.{model}.{dictionary}.{sets}", *FIGURE),
+        csv=expand(
+            "<results>/figures/specificity.{{model}}.{{dictionary}}.{sets}.csv",
+            sets=["circuit", "assigned"],
+        ),
+        drawn=expand(
+            "<results>/figures/specificity.{{model}}.{{dictionary}}.{sets}{kind}",
+            sets=["circuit", "assigned"],
+            kind=FIGURE,
+        ),
     log:
-        "<logs>/plot_specificity/{model}.{dictionary}.{sets}.log",
+        "<logs>/plot_specificity/{model}.{dictionary}.log",
     benchmark:
-        "<benchmarks>/plot_specificity/{model}.{dictionary}.{sets}.tsv"
-    wildcard_constraints:
-        sets="circuit|assigned",
+        "<benchmarks>/plot_specificity/{model}.{dictionary}.tsv"
     conda:
         "../envs/connectome.yaml"
     threads: 1
@@ -291,6 +296,6 @@ rule plot_specificity:
         code=code_of("plot_specificity"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_specificity.py --specificity {input:q}"
-        " --model {wildcards.model} --dictionary {wildcards.dictionary} --sets {wildcards.sets}"
+        " --model {wildcards.model} --dictionary {wildcards.dictionary}"
         " --output {output.csv:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

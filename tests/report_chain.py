@@ -184,14 +184,12 @@ def make_figures(root: Path) -> None:
             **pair,
         )
     call("plot_ablation", sizes=tables / "sizes.csv", output=out / f"ablation.{stem}.csv", **pair)
-    for sets in ("circuit", "assigned"):
-        call(
-            "plot_specificity",
-            specificity=tables / "specificity.csv",
-            sets=sets,
-            output=out / f"specificity.{stem}.{sets}.csv",
-            **pair,
-        )
+    call(
+        "plot_specificity",
+        specificity=tables / "specificity.csv",
+        output=[out / f"specificity.{stem}.{sets}.csv" for sets in ("circuit", "assigned")],
+        **pair,
+    )
     for site in DRAWN_SITES:
         call(
             "plot_covariance",

@@ -8,9 +8,11 @@ from connectome.plots.specificity import COLUMNS, draw, select
 
 
 def main(args):
-    rows = select(tables.read_csv(args.specificity), (args.model, args.dictionary), args.sets)
-    tables.write_csv(args.output, rows, COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    cells = tables.read_csv(args.specificity)
+    for path in args.output:
+        sets = path.stem.rpartition(".")[2]
+        tables.write_csv(path, select(cells, (args.model, args.dictionary), sets), COLUMNS)
+        style.save(draw(tables.read_csv(path)), path, args.cfg["dpi"])
 
 
 if __name__ == "__main__":
@@ -18,6 +20,5 @@ if __name__ == "__main__":
     parser.add_argument("--specificity", type=Path, required=True, help="specificity.csv")
     parser.add_argument("--model", required=True)
     parser.add_argument("--dictionary", required=True)
-    parser.add_argument("--sets", required=True, help="circuit or assigned")
-    parser.add_argument("--output", type=Path, required=True, help="the figure's CSV")
+    parser.add_argument("--output", type=Path, nargs="+", required=True, help="NAME.SETS.csv, each")
     command.run(main, parser)
