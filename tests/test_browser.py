@@ -78,7 +78,7 @@ def test_every_section_shows_and_nothing_scrolls_sideways(visit, width, scheme):
         "Promise.all([...document.images].filter(i => i.offsetParent)"
         ".map(i => i.decode().then(() => i.naturalWidth > 0, () => false)))"
     )
-    assert len(drawn) == 8 and all(drawn)
+    assert len(drawn) == 11 and all(drawn)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
