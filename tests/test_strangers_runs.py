@@ -169,17 +169,21 @@ def wait_for(condition, process):
 def test_of_two_runs_in_one_folder_the_second_is_refused_and_the_first_is_undisturbed(tmp_path):
     """The second comes from another checkout and meets the folder by --directory."""
     first, second = (toy_workflow.make(tmp_path / name) for name in ("first", "second"))
-    config = write_config(tmp_path / "c.json", pairs={"discovery": 5, "heldout": 6000})
+    config = write_config(tmp_path / "c.json", pairs={"discovery": 5, "heldout": 1500})
     running = start(first, "--configfile", config)
     wait_for(lambda: (first / "results/log/draw_numbers.log").exists(), running)
-    unlock = [sys.executable, str(ROOT / "workflow/unlock.py")]
-    made = subprocess.run(unlock, cwd=first, capture_output=True, text=True, check=False)
+    os.killpg(running.pid, signal.SIGSTOP)  # it holds the folder for as long as this test needs
+    try:
+        unlock = [sys.executable, str(ROOT / "workflow/unlock.py")]
+        made = subprocess.run(unlock, cwd=first, capture_output=True, text=True, check=False)
+        arguments = ["--snakefile", "Snakefile", "--directory", str(first), "--configfile", config]
+        output = toy_workflow.run(second, *arguments, ok=False)
+    finally:
+        os.killpg(running.pid, signal.SIGCONT)
     assert made.returncode == 1
-    assert made.stderr == (
-        f"another run is working in this folder (process {running.pid}); wait for it\n"
+    assert re.fullmatch(
+        r"another run is working in this folder \(process \d+\); wait for it\n", made.stderr
     )
-    arguments = ["--snakefile", "Snakefile", "--directory", str(first), "--configfile", config]
-    output = toy_workflow.run(second, *arguments, ok=False)
     assert "Directory cannot be locked" in output and str(first) in output
     assert "Traceback" not in output and toy_workflow.jobs(output) == []
     output = running.communicate()[0]
