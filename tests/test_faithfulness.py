@@ -1,5 +1,7 @@
 """Faithfulness by hand, and circuits evaluated on a tiny model."""
 
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -140,6 +142,20 @@ def test_random_circuits_have_the_requested_size(bench_and_graphs):
     masks = [random_circuit(graph, scores, 12, (1, 12, draw)) for draw in range(20)]
     assert len({mask.tobytes() for mask in masks}) > 10
     assert all((parts.prune(graph, mask) == mask).all() for mask in masks)
+
+
+def test_memory_for_logits_changes_no_measure(bench_and_graphs):
+    """Circuits one at a time, and all at once."""
+    bench, graphs, *_ = bench_and_graphs
+    graph = graphs["heads"]
+    masks = np.random.default_rng(0).random((4, *graph.exists.shape)) < 0.5
+    keep = np.random.default_rng(1).random((4, graph.writers)) < 0.5
+    small = dataclasses.replace(bench, memory=1)
+    for run, given in (("edges", masks), ("nodes", keep)):
+        found, expected = (getattr(on, run)(graph, given) for on in (small, bench))
+        for name, values in expected.items():
+            assert values.shape == (4, 7)
+            np.testing.assert_allclose(found[name], values, atol=1e-10)
 
 
 def test_rows_beside_random_circuits_name_their_null(bench_and_graphs):

@@ -5,7 +5,7 @@ ones. Rows state the requested, the selected and the pruned size, the complement
 circuit, and random circuits of equal size; each curve has a summary.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -73,13 +73,24 @@ class Bench:
 
     def edges(self, graph: PartGraph, masks: Array) -> dict[str, Array]:
         """Measures (c, n) of edge masks (c, readers, writers)."""
-        logits = run_edges(self.model, self.prompts, graph, masks, self.ablated, self.memory)
-        return self.measure(logits)
+        return self._in_blocks(run_edges, graph, masks)
 
     def nodes(self, graph: PartGraph, keep: Array) -> dict[str, Array]:
         """Measures (c, n) of kept writers (c, U)."""
-        logits = run_nodes(self.model, self.prompts, graph, keep, self.ablated, self.memory)
-        return self.measure(logits)
+        return self._in_blocks(run_nodes, graph, keep)
+
+    def _in_blocks(
+        self, run: Callable[..., torch.Tensor], graph: PartGraph, given: Array
+    ) -> dict[str, Array]:
+        """Measures of runs, so many at once that logits over the vocabulary fit the memory."""
+        step = max(1, self.memory // (self.intact.numel() * self.intact.element_size()))
+        found = [
+            self.measure(
+                run(self.model, self.prompts, graph, given[i : i + step], self.ablated, self.memory)
+            )
+            for i in range(0, len(given), step)
+        ]
+        return {name: np.concatenate([some[name] for some in found]) for name in found[0]}
 
 
 @torch.inference_mode()
