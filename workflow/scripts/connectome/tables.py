@@ -113,7 +113,10 @@ def iter_column(
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write rows as RFC 4180 CSV: None is an empty field, floats keep every digit."""
+    """Write rows as RFC 4180 CSV: None is an empty field, floats have seven significant digits.
+
+    No interval here is known better, and the page carries every field; Parquet keeps all digits.
+    """
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
@@ -126,7 +129,7 @@ def _field(value: Any) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"
     if isinstance(value, (float, np.floating)):
-        return repr(float(value))
+        return repr(float(f"{value:.7g}"))
     return str(value)
 
 
