@@ -157,9 +157,12 @@ def adapter(config: Mapping[str, Any], directory: Path) -> ModuleType:
     """
     kind = config.get("model_type")
     if kind not in supported():
+        inner = config.get("text_config")
+        part = inner.get("model_type") if isinstance(inner, Mapping) else None
+        hint = f"; save its language part ({part}) as a model of its own" if part else ""
         raise ModelError(
             f"{directory}: architecture {kind!r} is not supported; supported: "
-            f"{', '.join(supported())}"
+            f"{', '.join(supported())}{hint}"
         )
     module = importlib.import_module(f"{__name__}.{kind}")
     for key, handled in (_NEUTRAL | module.HANDLED).items():
