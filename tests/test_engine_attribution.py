@@ -49,26 +49,29 @@ def slow_gradients(slow, graph, ids, right, wrong):
     Every reader gets an input of its own, so that the metric's gradient there is g_v; what a node
     writes is seen by all readers after it, so that its gradient is G_u.
     """
-    place = slow_engine.order(graph)
     writes, reads = [slow.embed(ids).requires_grad_()], {}
-    for node in range(1, len(graph.names)):
-        site = graph.site_of[node]
-        x = torch.zeros_like(writes[0])
-        for before in graph.sites:
-            if place[before] < place[site]:
-                x = x + slow.constant(before)
-        for u in range(node):
-            if place[graph.site_of[u]] < place[site]:
-                x = x + writes[u]
-        own = [x + torch.zeros_like(x) for _ in slow_engine.readers(graph, node)]
-        for reader, of_reader in zip(slow_engine.readers(graph, node), own, strict=True):
-            of_reader.retain_grad()
-            reads[reader] = of_reader
-        if site == "logits":
-            slow_engine.logit_difference(slow.logits(*own)[-1], right, wrong).backward()
-        else:
-            writes.append(slow.part(site, slow_engine.members(graph, node)[1], *own))
-            writes[-1].retain_grad()
+    for site in (*graph.sites, "logits"):
+        added = []
+        for node in slow_engine.nodes_of(graph, site):
+            x = torch.zeros_like(writes[0])
+            for source in graph.sites:
+                if slow.before(source, site):
+                    x = x + slow.constant(source)
+            for u in range(node):
+                if slow.before(graph.site_of[u], site):
+                    x = x + writes[u]
+            own = [x + torch.zeros_like(x) for _ in slow_engine.readers(graph, node)]
+            for reader, of_reader in zip(slow_engine.readers(graph, node), own, strict=True):
+                of_reader.retain_grad()
+                reads[reader] = of_reader
+            if site == "logits":
+                slow_engine.logit_difference(slow.logits(*own)[-1], right, wrong).backward()
+            else:
+                added.append(slow.part(site, slow_engine.members(graph, node)[1], *own))
+        if site != "logits":
+            writes += slow.shares(site, added)
+            for share in writes[-len(added) :]:
+                share.retain_grad()
     zero = torch.zeros_like(writes[0])
     inputs = [reads[reader] for reader in range(len(reads))]
     grads = [[zero if x.grad is None else x.grad for x in xs] for xs in (writes, inputs)]
@@ -170,7 +173,10 @@ def test_relabelled_parts_have_permuted_scores(family):
     chosen, rng = pairs(3), np.random.default_rng(0)
     labels = {site: rng.integers(0, 3, model.features(site)) for site in model.sites}
     turned = {site: (of_features + 1) % 3 for site, of_features in labels.items()}
-    graphs = {"a": parts.labelled(labels, model.sites), "b": parts.labelled(turned, model.sites)}
+    graphs = {
+        name: parts.with_parallel(parts.labelled(chosen, model.sites), model.size.parallel)
+        for name, chosen in (("a", labels), ("b", turned))
+    }
     found = attribute(model, chosen, graphs, steps=2)
     into = np.arange(graphs["a"].writers + 1)
     for site in model.sites:
@@ -273,7 +279,8 @@ def test_top_features_are_those_of_the_last_method_and_come_back_from_the_table(
     _, model = tiny(family)
     counts = {site: model.features(site) for site in model.sites}
     width, none = model.size.head_width, pa.table({})
-    graphs = part_graphs.build(SETTINGS["partitions"], none, counts, width, 1)
+    kind = {"parallel": model.size.parallel}
+    graphs = part_graphs.build(SETTINGS["partitions"], none, counts, width, 1, **kind)
     assert list(graphs) == ["features", "heads"]
     graphs, found = circuits.score(model, pairs(5), graphs, SETTINGS, METRIC)
     single = {name for name in graphs["top_features"].names if ".n" in name}
@@ -288,7 +295,7 @@ def test_top_features_are_those_of_the_last_method_and_come_back_from_the_table(
     assert found["top_features", "exact"].edges.shape[0] == 2
     table = part_graphs.node_table(found, graphs, "counterfactual")
     again = part_graphs.build(
-        SETTINGS["partitions"], none, counts, width, 1, table, SETTINGS["slots"]
+        SETTINGS["partitions"], none, counts, width, 1, table, SETTINGS["slots"], **kind
     )
     assert again["top_features"].names == graphs["top_features"].names
     assert again["top_features"].slotted == graphs["top_features"].slotted == model.sites[::2]
@@ -412,7 +419,7 @@ def test_path_scores_are_complete_at_every_cut(family):
     _, model = tiny(family)
     few, many = (misses(model, pairs(6), "path", steps, slice(None)) for steps in (12, 48))
     assert len(few) == 5
-    assert np.median(many) < 0.01 * np.median(np.abs(gap(model, pairs(6))))
+    assert np.median(many) < 0.02 * np.median(np.abs(gap(model, pairs(6))))
     assert (np.median(many, axis=1) < np.median(few, axis=1) / 4).all()
 
 

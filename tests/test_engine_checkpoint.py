@@ -8,13 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import tokenizers
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import AutoModelForCausalLM
 
 from conftest import SCRIPTS
-from connectome import checkpoint, transformer
+from connectome import checkpoint, models, tokenizer, transformer
 from connectome.errors import ModelError
-from tiny_models import each_family, tiny
+from connectome.transformer import Batch
+from tiny_models import KINDS, VOCABULARY, each_family, tiny
 
 
 def copied(family: str, folder: Path) -> Path:
@@ -34,7 +39,10 @@ def change_weights(folder: Path, change) -> None:
     save_file(tensors, folder / "model.safetensors")
 
 
-FIRST = {"gpt2": "transformer.h.0.ln_1.weight", "llama": "model.norm.weight"}
+FIRST = dict.fromkeys(KINDS, "model.norm.weight") | {
+    "gpt2": "transformer.h.0.ln_1.weight",
+    "gpt_neox": "gpt_neox.final_layer_norm.weight",
+}
 
 
 def truncate(folder: Path, family: str) -> None:
@@ -145,8 +153,15 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, family, value):
         transformer.load(tmp_path)
 
 
+ALL = "gemma2, gemma3_text, gpt2, gpt_neox, llama, mistral, qwen2, qwen3"
 SETTINGS = [
-    ("gpt2", {"model_type": "mamba"}, "'mamba' is not supported; supported: gpt2, llama"),
+    ("gpt2", {"model_type": "mamba"}, f"'mamba' is not supported; supported: {ALL}$"),
+    ("gpt2", {"model_type": "opt"}, f"'opt' is not supported; supported: {ALL}$"),
+    (
+        "gemma3_text",
+        {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}},
+        r"'gemma3' is not supported; .*; save its language part \(gemma3_text\) as a model",
+    ),
     ("gpt2", {"model_type": KeyError}, "None is not supported"),
     ("gpt2", {"activation_function": "swish"}, "activation_function = 'swish'"),
     ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
@@ -158,13 +173,33 @@ SETTINGS = [
     ("gpt2", {"n_head": 3}, "width 8 is not a multiple of 3 heads"),
     ("gpt2", {"layer_norm_epsilon": -1.0}, "eps = -1.0 is not a positive number"),
     ("llama", {"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, "rope_type = 'yarn'"),
-    ("llama", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "type = 'linear'"),
+    ("llama", {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "type = 'dynamic'"),
+    ("llama", {"rope_scaling": {"type": "linear"}}, "'factor' is missing"),
+    (
+        "llama",
+        {"rope_scaling": {"type": "linear", "factor": 0}},
+        "stretch: factor = 0 is not a pos",
+    ),
     ("llama", {"sliding_window": 4}, "sliding_window = 4"),
     ("llama", {"final_logit_softcapping": 30.0}, "final_logit_softcapping"),
     ("llama", {"quantization_config": {"bits": 4}}, "quantization_config"),
     ("llama", {"hidden_act": "relu2"}, "hidden_act = 'relu2'"),
     ("llama", {"num_key_value_heads": 3}, "4 heads cannot share 3 key-value heads"),
     ("llama", {"head_dim": 3}, "even head width, not 3"),
+    (
+        "gpt_neox",
+        {"rope_parameters": {"partial_rotary_factor": 0.75}},
+        "even part of the head, not 3",
+    ),
+    ("gpt_neox", {"hidden_act": "gelu_10"}, "hidden_act = 'gelu_10'"),
+    ("mistral", {"sliding_window": 0}, "window = 0 is not a positive whole number"),
+    ("qwen2", {"layer_types": ["full_attention", "linear_attention"]}, "linear_attention are not"),
+    ("qwen3", {"layer_types": ["sliding_attention"]}, "layer_types names 1 layers, not 2"),
+    ("gemma2", {"attention_bias": True}, "attention_bias = True"),
+    ("gemma2", {"final_logit_softcapping": -1.0}, "logit_cap = -1.0 is not a positive number"),
+    ("gemma2", {"query_pre_attn_scalar": 0}, "a size is not a positive whole number"),
+    ("gemma3_text", {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping = 50.0"),
+    ("gemma3_text", {"use_bidirectional_attention": True}, "use_bidirectional_attention = True"),
 ]
 
 
@@ -210,14 +245,146 @@ def test_known_buffers_are_ignored(tmp_path):
     assert torch.equal(found.unembedding, tiny("gpt2")[1].unembedding)
 
 
-def test_tied_unembedding_must_be_the_embedding(tmp_path):
-    copied("gpt2", tmp_path)
-    same = load_file(tmp_path / "model.safetensors")["transformer.wte.weight"]
+TIED = [
+    ("gpt2", "transformer.wte.weight"),
+    ("qwen2", "model.embed_tokens.weight"),
+    ("gemma2", "model.embed_tokens.weight"),
+    ("gpt_neox", "gpt_neox.embed_in.weight"),
+]
+
+
+@pytest.mark.parametrize(("family", "embedding"), TIED)
+def test_tied_unembedding_must_be_the_embedding(tmp_path, family, embedding):
+    KINDS[family](tmp_path, tie_word_embeddings=True)
+    bare = transformer.load(tmp_path, torch.float64)
+    same = load_file(tmp_path / "model.safetensors")[embedding]
     change_weights(tmp_path, lambda tensors: tensors.update({"lm_head.weight": same.clone()}))
-    assert torch.equal(transformer.load(tmp_path, torch.float64).embedding, same)
+    found = transformer.load(tmp_path, torch.float64)
+    assert torch.equal(found.unembedding, bare.unembedding)
+    assert torch.equal(found.embedding, bare.embedding)
     change_weights(tmp_path, lambda tensors: tensors.update({"lm_head.weight": same + 1}))
-    with pytest.raises(ModelError, match="ties 'lm_head.weight' to 'wte.weight', but"):
+    with pytest.raises(
+        ModelError, match=f"ties 'lm_head.weight' to '{embedding.split('.', 1)[1]}'"
+    ):
         transformer.load(tmp_path)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2"])
+def test_untied_unembedding_is_another_matrix_and_must_be_there(tmp_path, family):
+    KINDS[family](tmp_path, tie_word_embeddings=False)
+    found = transformer.load(tmp_path, torch.float64)
+    tensors = load_file(tmp_path / "model.safetensors")
+    gain = 1 if family == "gemma2" else 0
+    norm = {"gpt2": "transformer.ln_f"}.get(family, "model.norm")
+    expected = (tensors["lm_head.weight"] * (tensors[f"{norm}.weight"] + gain)).T
+    torch.testing.assert_close(found.unembedding, expected)
+    change_weights(tmp_path, lambda tensors: tensors.pop("lm_head.weight"))
+    with pytest.raises(ModelError, match="tensor 'lm_head.weight' is missing"):
+        checkpoint.check_header(tmp_path)
+
+
+def test_both_names_of_an_unembedding_and_old_buffers_are_read(tmp_path):
+    """Pythia's files on the hub: `embed_out`, masks and rotary frequencies stored."""
+    copied("gpt_neox", tmp_path)
+
+    def age(tensors):
+        names = [name for name in ("lm_head.weight", "embed_out.weight") if name in tensors]
+        tensors["embed_out.weight"] = tensors.pop(*names)
+        place = "gpt_neox.layers.0.attention"
+        tensors[f"{place}.bias"] = torch.ones(1, 1, 4, 4, dtype=torch.bool)
+        tensors[f"{place}.masked_bias"] = torch.tensor(-1e9)
+        tensors[f"{place}.rotary_emb.inv_freq"] = torch.ones(1)
+
+    change_weights(tmp_path, age)
+    found = transformer.load(tmp_path, torch.float64)
+    assert torch.equal(found.unembedding, tiny("gpt_neox")[1].unembedding)
+
+
+OLD_KEYS = [
+    ("gpt_neox", {"rope_parameters": KeyError, "rotary_pct": 0.5, "rotary_emb_base": 10000}),
+    ("llama", {"rope_parameters": KeyError, "rope_theta": 10000.0, "rope_scaling": None}),
+    (
+        "gemma3_text",
+        {
+            "rope_parameters": KeyError,
+            "rope_theta": 1000000.0,
+            "rope_local_base_freq": 10000.0,
+            "layer_types": KeyError,
+            "sliding_window_pattern": 2,
+        },
+    ),
+    ("gemma2", {"rope_parameters": KeyError, "layer_types": KeyError, "head_dim": 4}),
+    ("qwen2", {"layer_types": KeyError, "rope_parameters": KeyError}),
+]
+
+
+@pytest.mark.parametrize(("family", "changes"), OLD_KEYS)
+def test_keys_of_older_configs_mean_the_same(tmp_path, family, changes):
+    change_config(copied(family, tmp_path), **changes)
+    assert transformer.load(tmp_path, torch.float64).size == tiny(family)[1].size
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_the_scale_of_embeddings_is_rounded_as_transformers_does(dtype):
+    """sqrt(12) in the format of the weights."""
+    folder, _ = tiny("gemma2")
+    theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    with torch.no_grad():
+        expected = theirs.model.embed_tokens(torch.arange(VOCABULARY))
+    assert torch.equal(transformer.load(folder, dtype).embedding, expected)
+
+
+def write_tokenizer(folder: Path, words: int, special: int = 0, **settings) -> None:
+    """A word-level tokenizer of `words` tokens and `special` ones with ids behind them."""
+    backend = tokenizers.Tokenizer(WordLevel({f"w{i}": i for i in range(words)}, "w0"))
+    backend.pre_tokenizer = Whitespace()
+    backend.add_special_tokens([f"<{i}>" for i in range(special)])
+    (folder / "tokenizer.json").write_text(backend.to_str())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def described(folder: Path) -> dict:
+    return models.describe("m", {"path": str(folder)}, folder, folder / "model.json")
+
+
+def test_a_missing_tokenizer_is_one_error(tmp_path):
+    with pytest.raises(ModelError, match=r"tokenizer\.json is missing; save the tokenizer with"):
+        described(copied("gpt2", tmp_path))
+
+
+def test_a_tokenizer_without_start_or_padding_token_opens_documents_with_their_first_word(tmp_path):
+    """Prompts of two lengths still run as each alone: padding needs no token."""
+    write_tokenizer(copied("qwen2", tmp_path), 23, bos_token=None, pad_token=None)
+    record, words = described(tmp_path), tokenizer.load(tmp_path)
+    assert record["start_token"] is None
+    rows = [tokenizer.encode_prompt(words, text) for text in ("w3 w5 w7 w9", "w4 w6")]
+    assert rows == [[3, 5, 7, 9], [4, 6]]
+    model = tiny("qwen2")[1]
+    together = transformer.logits_at_answer(model, transformer.forward(model, Batch.of(rows)))
+    for row, ids in enumerate(rows):
+        alone = transformer.logits_at_answer(model, transformer.forward(model, Batch.of([ids])))
+        torch.testing.assert_close(together[row], alone[0], rtol=0, atol=1e-12)
+
+
+def test_a_vocabulary_larger_than_the_tokenizer_is_padding(tmp_path):
+    write_tokenizer(copied("gpt_neox", tmp_path), 20, bos_token=None)
+    record, words = described(tmp_path), tokenizer.load(tmp_path)
+    assert (record["vocabulary"], words.size) == (23, 20)
+    assert tokenizer.answer_ids(words, "w3", " w19") == [19]
+
+
+def test_a_tokenizer_larger_than_the_vocabulary_is_refused(tmp_path):
+    write_tokenizer(copied("llama", tmp_path), 24, bos_token=None)
+    with pytest.raises(ModelError, match="tokenizer has 24 tokens, but the model embeds only 23"):
+        described(tmp_path)
+
+
+def test_special_tokens_beyond_the_vocabulary_are_harmless_unless_they_open_documents(tmp_path):
+    write_tokenizer(copied("llama", tmp_path), 23, special=2, bos_token=None)
+    assert described(tmp_path)["start_token"] is None
+    write_tokenizer(tmp_path, 23, special=2, bos_token="<0>")
+    with pytest.raises(ModelError, match="tokenizer has 24 tokens, but the model embeds only 23"):
+        described(tmp_path)
 
 
 def test_header_check_imports_neither_torch_nor_numpy(tmp_path):

@@ -4,15 +4,27 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
-from transformers.models.llama.modeling_llama import LlamaRMSNorm
+from transformers.models.gemma2 import modeling_gemma2
+from transformers.models.gemma3 import modeling_gemma3
+from transformers.models.llama import modeling_llama
+from transformers.models.mistral import modeling_mistral
+from transformers.models.qwen2 import modeling_qwen2
+from transformers.models.qwen3 import modeling_qwen3
 
 import slow_engine
 import tiny_models
 from connectome import prompts, transformer, wiring
 from connectome.errors import DataError
 from connectome.transformer import Batch
-from tiny_models import each_family, tiny
+from tiny_models import each_family, every_family, tiny
 
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
 CHANGES = [
     ("gpt2", {}),
     ("gpt2", {"tie_word_embeddings": False, "activation_function": "relu"}),
@@ -21,17 +33,54 @@ CHANGES = [
     ("llama", {"tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True}),
     ("llama", {"num_key_value_heads": 4, "head_dim": 6, "hidden_act": "gelu"}),
     ("llama", {"rope_parameters": {"rope_type": "default", "rope_theta": 100.0}}),
+    ("llama", {"rope_parameters": {"rope_type": "linear", "rope_theta": 100.0, "factor": 3.0}}),
+    ("llama", {"head_dim": 12, "rope_parameters": {"rope_theta": 300.0, **LLAMA3}}),
+    ("gpt_neox", {}),
+    ("gpt_neox", {"use_parallel_residual": False, "rotary_pct": 1.0}),
+    ("gpt_neox", {"hidden_act": "gelu_fast", "attention_bias": False}),
+    ("gpt_neox", {"hidden_act": "gelu_new", "tie_word_embeddings": True}),
+    ("mistral", {}),
+    ("mistral", {"sliding_window": None, "head_dim": 6}),
+    ("qwen2", {}),
+    ("qwen2", {"use_sliding_window": False, "tie_word_embeddings": True}),
+    ("qwen3", {}),
+    ("qwen3", {"attention_bias": True, "layer_types": ["sliding_attention", "full_attention"]}),
+    ("gemma2", {}),
+    ("gemma2", {"attn_logit_softcapping": None, "final_logit_softcapping": None}),
+    ("gemma2", {"tie_word_embeddings": False, "hidden_activation": "silu"}),
+    ("gemma3_text", {}),
+    ("gemma3_text", {"layer_types": None, "final_logit_softcapping": 2.0}),
 ]
 
 
-def norm_in_own_precision(self, x):
-    """transformers takes this norm in float32 whatever the weights are; 1e-10 needs float64."""
-    return self.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
+NORMS = {
+    modeling_llama.LlamaRMSNorm: False,
+    modeling_mistral.MistralRMSNorm: False,
+    modeling_qwen2.Qwen2RMSNorm: False,
+    modeling_qwen3.Qwen3RMSNorm: False,
+    modeling_gemma2.Gemma2RMSNorm: True,
+    modeling_gemma3.Gemma3RMSNorm: True,
+}
 
 
 @pytest.fixture
-def exact_norm(monkeypatch):
-    monkeypatch.setattr(LlamaRMSNorm, "forward", norm_in_own_precision)
+def exact(monkeypatch):
+    """transformers takes norms and softmax in float32 whatever the weights; 1e-10 needs more."""
+
+    def norm_of(one_more):
+        def norm(self, x):
+            eps = self.eps if one_more else self.variance_epsilon
+            gain = 1 + self.weight if one_more else self.weight
+            return gain * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
+
+        return norm
+
+    for kind, one_more in NORMS.items():
+        monkeypatch.setattr(kind, "forward", norm_of(one_more))
+    softmax = torch.nn.functional.softmax
+    monkeypatch.setattr(
+        torch.nn.functional, "softmax", lambda x, dim, dtype=None: softmax(x, dim=dim)
+    )
 
 
 def all_logits(model, batch: Batch) -> torch.Tensor:
@@ -40,7 +89,7 @@ def all_logits(model, batch: Batch) -> torch.Tensor:
 
 @pytest.mark.parametrize(("kind", "changes"), CHANGES)
 @pytest.mark.parametrize("pad_left", [False, True])
-def test_logits_equal_those_of_transformers(tmp_path, exact_norm, kind, changes, pad_left):
+def test_logits_equal_those_of_transformers(tmp_path, exact, kind, changes, pad_left):
     folder = tiny_models.KINDS[kind](tmp_path, **changes)
     model = transformer.load(folder, torch.float64)
     theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
@@ -67,8 +116,8 @@ def test_float32_logits_are_close_to_float64(family):
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-4)
 
 
-@each_family
-def test_slow_engine_equals_transformers(family, exact_norm):
+@every_family
+def test_slow_engine_equals_transformers(family, exact):
     folder, _ = tiny(family)
     slow = slow_engine.slow_model(family)
     graph = tiny_models.part_graphs(transformer.load(folder))["modules"]
@@ -118,18 +167,18 @@ def test_parts_and_constant_sum_to_the_module_output(family, kind):
     trace = transformer.forward(model, Batch.of(rows))
     wired = wiring.wiring(model, graph)
     for number, site in enumerate(model.sites):
-        features = transformer.features_of(trace, site)
+        features = transformer.shares_of(trace, site)
         written = wiring.write(model, site, wired[site], features)  # (p, n, t, d)
         output = trace.streams[number + 1] - trace.streams[number]
         whole = written.sum(0) + model.module(site).constant
         torch.testing.assert_close(whole, output, rtol=0, atol=1e-10)
         for row, ids in enumerate(rows):
-            x = trace.streams[number][row, : len(ids)]
-            for part in range(len(written)):
-                _, chosen = slow_engine.members(graph, wired[site].low + part)
-                expected = slow.part(site, chosen, x)
-                found = written[part, row, : len(ids)]
-                torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+            x = trace.streams[model.reads(site)][row, : len(ids)]
+            nodes = slow_engine.nodes_of(graph, site)
+            added = [slow.part(site, slow_engine.members(graph, node)[1], x) for node in nodes]
+            found = written[:, row, : len(ids)]
+            expected = torch.stack(slow.shares(site, added))
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
 
 
 @each_family
@@ -151,7 +200,7 @@ def test_value_directions_are_singular_directions(family):
             torch.testing.assert_close(cosine, torch.ones_like(cosine))
 
 
-def test_pretrained_model_agrees_with_transformers(shared_data, exact_norm):
+def test_pretrained_model_agrees_with_transformers(shared_data, exact):
     folder = shared_data / "stories260k"
     model = transformer.load(folder, torch.float64)
     theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)

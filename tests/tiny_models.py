@@ -2,12 +2,30 @@
 
 import functools
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from connectome import parts, transformer
 from connectome.parts import PartGraph
@@ -18,45 +36,106 @@ def gpt2(folder: Path, **changes) -> Path:
     """Two layers, two heads of width 4, 12 hidden units, 23 tokens; float64, no zero biases."""
     settings = {"n_layer": 2, "n_head": 2, "n_embd": 8, "n_inner": 12, "vocab_size": VOCABULARY}
     settings |= {"n_positions": 24, "bos_token_id": 0, "eos_token_id": 0}
-    config = GPT2Config(**{**settings, **changes})
-    return _save(GPT2LMHeadModel(config), folder)
+    return _save(GPT2LMHeadModel(GPT2Config(**{**settings, **changes})), folder)
+
+
+def gpt_neox(folder: Path, **changes) -> Path:
+    """As GPT-2, parallel, with half of each head turning and an unembedding of its own."""
+    settings = {"num_attention_heads": 2, "hidden_size": 8, "rotary_pct": 0.5, **_SIZES}
+    return _save(GPTNeoXForCausalLM(GPTNeoXConfig(**{**settings, **changes})), folder)
 
 
 def llama(folder: Path, **changes) -> Path:
     """Two layers, four heads over two key-value heads of width 4, gated MLP of 12 units."""
-    config = LlamaConfig(
-        **{
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "hidden_size": 16,
-            "intermediate_size": 12,
-            "vocab_size": VOCABULARY,
-            "max_position_embeddings": 24,
-            **changes,
-        }
-    )
-    return _save(LlamaForCausalLM(config), folder)
+    return _save(LlamaForCausalLM(LlamaConfig(**{**_GROUPED, **changes})), folder)
+
+
+def mistral(folder: Path, **changes) -> Path:
+    """As Llama, both layers with a window of 3."""
+    settings = {**_GROUPED, "sliding_window": 3}
+    return _save(MistralForCausalLM(MistralConfig(**{**settings, **changes})), folder)
+
+
+def qwen2(folder: Path, **changes) -> Path:
+    """As Llama with biases, the second layer with a window of 3."""
+    settings = {**_GROUPED, **_SECOND_WINDOWED}
+    return _save(Qwen2ForCausalLM(Qwen2Config(**{**settings, **changes})), folder)
+
+
+def qwen3(folder: Path, **changes) -> Path:
+    """As Llama with norms of queries and keys, the second layer with a window of 3."""
+    settings = {**_GROUPED, **_SECOND_WINDOWED, "head_dim": 4}
+    return _save(Qwen3ForCausalLM(Qwen3Config(**{**settings, **changes})), folder)
+
+
+def gemma2(folder: Path, **changes) -> Path:
+    """Post-norms, low caps, another score scale; the first layer with a window of 3."""
+    settings = {
+        **_GROUPED,
+        "hidden_size": 12,
+        "head_dim": 4,
+        "sliding_window": 3,
+        "query_pre_attn_scalar": 7,
+    }
+    settings |= {"attn_logit_softcapping": 1.5, "final_logit_softcapping": 2.5}
+    return _save(Gemma2ForCausalLM(Gemma2Config(**{**settings, **changes})), folder)
+
+
+def gemma3_text(folder: Path, **changes) -> Path:
+    """Post-norms, norms of queries and keys; a window of 3 and another base in the first layer."""
+    settings = {
+        **_GROUPED,
+        "hidden_size": 12,
+        "head_dim": 4,
+        "sliding_window": 3,
+        "query_pre_attn_scalar": 7,
+    }
+    settings |= {"layer_types": ["sliding_attention", "full_attention"]}
+    return _save(Gemma3ForCausalLM(Gemma3TextConfig(**{**settings, **changes})), folder)
 
 
 def _save(model: torch.nn.Module, folder: Path) -> Path:
     generator = torch.Generator().manual_seed(3)
     model = model.double()
+    one = 0 if model.config.model_type.startswith("gemma") else 1  # Gemma's gains are 1 + weight
     with torch.no_grad():
         for name, weight in model.named_parameters():
             noise = torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
             scale = 0.3 if weight.ndim == 1 else 0.4
-            weight.copy_(scale * noise + (1 if name.endswith(NORM_GAINS) else 0))
+            weight.copy_(scale * noise + (one if name.endswith(NORM_GAINS) else 0))
     model.save_pretrained(folder)
     return folder
 
 
 torch.set_num_threads(1)  # threads that wait for each other cost these sizes a factor of ten
 NORM_GAINS = ("ln_1.weight", "ln_2.weight", "ln_f.weight", "layernorm.weight", "norm.weight")
-KINDS = {"gpt2": gpt2, "llama": llama}
 VOCABULARY = 23
+_SIZES = {
+    "num_hidden_layers": 2,
+    "intermediate_size": 12,
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": 24,
+}
+_GROUPED = {"num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 16, **_SIZES}
+_SECOND_WINDOWED = {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1}
+KINDS = {
+    make.__name__: make
+    for make in (gpt2, gpt_neox, llama, mistral, qwen2, qwen3, gemma2, gemma3_text)
+}
+# what the others add to these is tested once each in test_engine_families.py
+LEADING = ("gpt2", "gpt_neox", "llama", "gemma2")
+OTHERS = tuple(sorted(set(KINDS) - set(LEADING)))
 
-each_family = pytest.mark.parametrize("family", sorted(KINDS))
+
+def _families(kinds: Iterable[str]) -> pytest.MarkDecorator:
+    slow = pytest.mark.slow
+    marked = [kind if kind in LEADING else pytest.param(kind, marks=slow) for kind in kinds]
+    return pytest.mark.parametrize("family", marked)
+
+
+each_family = _families((*LEADING, *OTHERS))
+each_family_without_post_norms = _families(k for k in KINDS if not k.startswith("gemma"))
+every_family = pytest.mark.parametrize("family", sorted(KINDS))
 _folders = []  # removed when the interpreter ends
 
 
@@ -94,7 +173,7 @@ def part_graphs(model, seed: int = 0) -> dict[str, PartGraph]:
     features = parts.singletons(counts, model.sites)
     later = [name for name in features.names if not name.startswith("a0")]
     rois = parts.labelled(labels, model.sites)
-    return {
+    graphs = {
         "modules": parts.modules(counts, model.sites),
         "heads": parts.heads(counts, model.sites, model.size.head_width),
         "rois": rois,
@@ -102,3 +181,4 @@ def part_graphs(model, seed: int = 0) -> dict[str, PartGraph]:
         "features": features,
         "top_features": parts.chosen_features(counts, model.sites, later[::3]),
     }
+    return {kind: parts.with_parallel(graph, model.size.parallel) for kind, graph in graphs.items()}

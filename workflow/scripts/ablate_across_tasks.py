@@ -23,6 +23,7 @@ def main(args):
         {site: model.features(site) for site in model.sites},
         model.size.head_width,
         seed,
+        parallel=model.size.parallel,
     )
     tasks, scored, left_out = {}, [], {}
     for pairs, judged, nodes in zip(args.prompts, args.competence, args.nodes, strict=True):

@@ -25,6 +25,7 @@ def main(args):
         model.size.head_width,
         args.cfg["seed"],
         slots=settings["slots"],
+        parallel=model.size.parallel,
     )
     graphs, found = circuits.score(model, pairs, graphs, settings, metric)
     meta = {"metric": metric, "steps": settings["steps"], "graph": "additive"}

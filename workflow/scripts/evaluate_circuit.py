@@ -38,6 +38,7 @@ def main(args):
         seed,
         nodes,
         args.cfg["circuits"]["slots"],
+        parallel=model.size.parallel,
     )
     curves = evaluation.all_curves(
         bench,

@@ -15,17 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from connectome.blocks import Rotary, normalise
+from connectome.blocks import Sight, normalise
 from connectome.errors import ConfigError
 from connectome.parts import PartGraph
 from connectome.prompts import Batch, Prompts
 from connectome.transformer import (
     Transformer,
+    behind,
     compute,
     embed,
-    features_of,
     forward,
-    rotary,
+    repeated,
+    shares_of,
+    sights,
     unembed,
 )
 from connectome.wiring import SiteParts, run_parts, split, wiring
@@ -37,8 +39,8 @@ MEMORY = 500_000_000  # bytes of the buffer of differences, by default
 class Ablated:
     """Values a_u at feature level: what a cut edge carries; and the stream where all are cut."""
 
-    features: Mapping[str, Tensor]  # per site (n or 1, t or 1, features)
-    streams: Mapping[str, Tensor]  # before each site and before `logits` (n or 1, t or 1, d)
+    features: Mapping[str, Tensor]  # shares per site (n or 1, t or 1, features)
+    streams: Mapping[str, Tensor]  # read by each site and by `logits` (n or 1, t or 1, d)
 
     @property
     def input(self) -> Tensor:
@@ -87,24 +89,28 @@ def ablated_values(
 
 
 def _zeros(model: Transformer) -> Ablated:
-    stream = model.embedding.new_zeros(1, 1, model.size.width)
-    features, streams = {}, {}
+    streams = [model.embedding.new_zeros(1, 1, model.size.width)]
+    features = {}
     for site in model.sites:
-        features[site] = stream.new_zeros(1, 1, model.features(site))
-        streams[site] = stream
-        stream = stream + model.module(site).constant
-    return Ablated(features, streams | {"logits": stream})
+        features[site] = streams[0].new_zeros(1, 1, model.features(site))
+        streams.append(streams[-1] + model.module(site).constant)
+    return Ablated(features, _read(model, streams))
+
+
+def _read(model: Transformer, streams: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Which of the streams, before each module and after the last, each site and `logits` read."""
+    return {site: streams[model.reads(site)] for site in model.sites} | {"logits": streams[-1]}
 
 
 def _values(model: Transformer, batch: Batch, of: Callable[[Tensor, Tensor], Tensor]) -> Ablated:
-    """`of` each site's features and each stream (n, t, ...), given the real positions.
+    """`of` each site's shares and each stream (n, t, ...), given the real positions.
 
-    Streams are linear in the features before them: their mean is the stream of mean features.
+    Streams are linear in the shares before them: their mean is the stream of mean shares.
     """
     trace = forward(model, batch)
-    features = {site: of(features_of(trace, site), batch.real) for site in model.sites}
-    places = zip((*model.sites, "logits"), trace.streams, strict=True)
-    return Ablated(features, {place: of(stream, batch.real) for place, stream in places})
+    features = {site: of(shares_of(trace, site), batch.real) for site in model.sites}
+    streams = [of(stream, batch.real) for stream in trace.streams]
+    return Ablated(features, _read(model, streams))
 
 
 def _merged(blocks: Sequence[Ablated], merge: Callable[[list[Tensor]], Tensor]) -> Ablated:
@@ -131,7 +137,7 @@ class _Ground(NamedTuple):
     """What all circuits share on a block of prompts."""
 
     batch: Batch
-    turn: Rotary
+    sights: Mapping[str, Sight]
     first: Tensor  # what `input` writes, minus its ablated value (n, t, d)
     values: Mapping[str, list[Tensor]]  # ablated features of each site's parts
     streams: Mapping[str, Tensor]  # where all is ablated
@@ -163,7 +169,7 @@ def run_edges(
         batch, values = prompts.clean.rows(rows), ablated.rows(rows)
         ground = _Ground(
             batch,
-            rotary(model, batch),
+            sights(model, batch),
             embed(model, batch) - values.input,
             {site: split(model, site, parts[site], x) for site, x in values.features.items()},
             values.streams,
@@ -182,15 +188,14 @@ def _run_block(
 ) -> Tensor:
     """Logits (c, n, vocabulary) of circuits (c, readers, writers) on a block of prompts."""
     (c, _, writers), (n, t, d), batch = keep.shape, ground.first.shape, ground.batch
-    turn = Rotary(*(None if part is None else part.repeat(c, 1, 1) for part in ground.turn))
-    hidden_keys = batch.hidden_keys.repeat(c, 1, 1)
+    seen_by = repeated(ground.sights, c)
     difference = buffer[: writers * c * n * t * d].view(writers, c, n, t, d)  # c'_u - a_u
     difference[0] = ground.first
     for site in model.sites:
-        low, high, inputs, _ = parts[site]
-        x = _inputs(keep[:, inputs, :low], difference[:low], ground.streams[site])
+        low, high, seen, inputs, _ = parts[site]
+        x = _inputs(keep[:, inputs, :seen], difference[:seen], ground.streams[site])
         run_parts(
-            *(model, site, parts[site], x, turn, hidden_keys, ground.values[site]),
+            *(model, site, parts[site], x, seen_by[site], ground.values[site]),
             out=difference[low:high],
         )
     rows = torch.arange(n, device=keep.device)
@@ -234,19 +239,23 @@ def run_nodes(
         kept, m = keep[chosen], len(batch.ids)
         c = len(kept)
         wide = Batch(batch.ids.repeat(c, 1), batch.starts.repeat(c), batch.lengths.repeat(c))
-        turn, hidden_keys = rotary(model, wide), wide.hidden_keys
+        seen_by = sights(model, wide)
         first = torch.tensor(kept[:, 0], device=device)[:, None, None, None]
         stream = torch.where(first, embed(model, batch), values.input)  # (c, n, t, d)
-        for site in model.sites:
-            x = normalise(stream.flatten(0, 1), model.size).x
-            features = compute(model, site, x[None, None], turn, hidden_keys)[0]
+        for number, site in enumerate(model.sites):
+            module = model.module(site)
+            if model.reads(site) == number:
+                x = normalise(stream.flatten(0, 1), model.size).x
+            features = compute(model, site, x[None, None], seen_by[site])[0]
+            if module.gain is not None:
+                features = features * behind(model, site, features).scale
             of_features = torch.tensor(kept[:, graph.members[site]], device=device)
             mixed = torch.where(
                 of_features[:, None, None, :],
                 features.unflatten(0, (c, m)),
                 values.features[site],
             )
-            stream = stream + (mixed @ model.writing(site) + model.module(site).constant)
+            stream = stream + (mixed @ model.writing(site) + module.constant)
         rows_of = torch.arange(m, device=device)
         result[chosen, rows] = unembed(model, stream[:, rows_of, batch.last])
     return result

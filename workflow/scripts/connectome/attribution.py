@@ -17,11 +17,10 @@ from torch import Tensor
 
 from connectome import metrics
 from connectome.ablation import MEMORY, Ablated, ablated_values
-from connectome.blocks import Rotary
-from connectome.continuation import finish
+from connectome.continuation import changed, finish
 from connectome.errors import ConfigError
 from connectome.gradients import Sweep, add_edges, answer_edges, input_gradients, sweep
-from connectome.parts import PartGraph, modules
+from connectome.parts import PartGraph, modules, with_parallel
 from connectome.prompts import Prompts
 from connectome.transformer import (
     Trace,
@@ -29,8 +28,16 @@ from connectome.transformer import (
     features_of,
     forward,
     logits_at_answer,
+    shares_of,
 )
-from connectome.wiring import SiteParts, run_parts, split, wiring, write
+from connectome.wiring import (
+    SiteParts,
+    features_of_parts,
+    split,
+    wiring,
+    write,
+    write_difference,
+)
 
 
 class Step(NamedTuple):
@@ -86,7 +93,7 @@ def feature_scores(
 ) -> dict[str, Tensor]:
     """Node score of every feature, and of `input`: (n, features) per site, positions summed.
 
-    `change` holds differences of features (n, t, features) per site, of the embedding for "input".
+    `change` holds differences of shares (n, t, features) per site, of the embedding for "input".
     """
     scores = {"input": (change["input"] * swept.first).sum(dim=(1, 2))[:, None]}
     for site in model.sites:
@@ -108,7 +115,7 @@ def node_scores(graph: PartGraph, of_features: Mapping[str, Tensor]) -> Tensor:
 def contributions(
     model: Transformer, parts: Mapping[str, SiteParts], change: Mapping[str, Tensor]
 ) -> Tensor:
-    """What every writer of a graph writes for a change of features, Delta (writers, n, t, d)."""
+    """What every writer of a graph writes for a change of shares, Delta (writers, n, t, d)."""
     first = change["input"]
     delta = first.new_empty(max(site.high for site in parts.values()), *first.shape)
     delta[0] = first
@@ -128,7 +135,7 @@ def edge_scores(
     delta = contributions(model, parts, change)
     edges = answer_edges(delta, parts, trace.batch.last, swept.answer)
     for site in model.sites:
-        g = input_gradients(model, trace, site, parts[site], swept.responses[site])
+        g = input_gradients(model, trace, site, parts[site], swept.inner[site])
         add_edges(edges, parts[site], g, delta)
     return edges
 
@@ -155,11 +162,11 @@ class _Pass:
         if alpha == 0:
             return {"input": self.ablated.input, **self.ablated.features}
         trace = self.trace(alpha)
-        features = {site: features_of(trace, site) for site in self.model.sites}
+        features = {site: shares_of(trace, site) for site in self.model.sites}
         return {"input": trace.streams[0], **features}
 
     def change(self, step: Step) -> dict[str, Tensor]:
-        """What every feature, and the embedding as "input", changes by in a step."""
+        """What every share, and the embedding as "input", changes by in a step."""
         ends = (step.start, step.end)
         self.ends = {
             alpha: self.ends[alpha] if alpha in self.ends else self._values(alpha) for alpha in ends
@@ -222,7 +229,7 @@ def attribute(
 def _whole(model: Transformer) -> dict[str, SiteParts]:
     """The wiring of whole modules."""
     counts = {site: model.features(site) for site in model.sites}
-    return wiring(model, modules(counts, model.sites))
+    return wiring(model, with_parallel(modules(counts, model.sites), model.size.parallel))
 
 
 def _weighted(weight: float, nodes: Tensor, edges: Tensor | None) -> Scores:
@@ -327,28 +334,26 @@ def _exact(
 
     nodes[:, :1] = effect(clean.streams[0] - delta[:1], model.sites)
     for number, site in enumerate(model.sites):
-        low, high = parts[site].low, parts[site].high
-        before, after = clean.streams[number], clean.streams[number + 1]
+        low, high, seen = parts[site].low, parts[site].high, parts[site].seen
+        before, after = clean.streams[model.reads(site)], clean.streams[number + 1]
         behind = model.sites[number + 1 :]
         current = split(model, site, parts[site], features_of(clean, site))
         for some in blocks(high - low, 1):
             cut = slice(low + some.start, low + some.stop)
             nodes[:, cut] = effect(after - delta[cut], behind)
         slots, first = parts[site].slots, parts[site].inputs.start
-        for some in blocks(low, slots * (high - low)):
+        for some in blocks(seen, slots * (high - low)):
             without = before - delta[some]  # (c, n, t, d)
             c = len(without)
-            turn = Rotary(*(None if a is None else a.repeat(c, 1, 1) for a in clean.turn))
-            keys = clean.batch.hidden_keys.repeat(c, 1, 1)
+            sight = clean.sights[site].repeated(c)
             for slot in range(slots):
                 x = before.expand(slots, high - low, c, n, t, d).clone()
                 x[slot] = without  # the other slots of a part read what they always read
                 change = delta.new_empty(high - low, c, n, t, d)
-                run_parts(
-                    *(model, site, parts[site], x.flatten(0, 1), turn, keys, current), out=change
-                )
+                found = features_of_parts(model, site, parts[site], x.flatten(0, 1), sight)
+                write_difference(model, site, parts[site], found, current, change)
                 for reader, of_part in enumerate(change, first + slot * len(change)):
-                    edges[:, reader, some] = effect(after + of_part, behind)
+                    edges[:, reader, some] = effect(changed(model, clean, site, of_part), behind)
     for some in blocks(graph.writers, 1):
         edges[:, -1, some] = effect(clean.streams[-1] - delta[some], ())
     return Scores(nodes, edges)

@@ -16,6 +16,8 @@ from connectome.architectures import Dimensions
 
 ACTIVATIONS = {
     "gelu": functional.gelu,
+    # the same formula with sqrt(2 / pi) cut off after ten digits
+    "gelu_fast": lambda x: functional.gelu(x, approximate="tanh"),
     "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
     "gelu_pytorch_tanh": lambda x: functional.gelu(x, approximate="tanh"),
     "relu": functional.relu,
@@ -25,7 +27,10 @@ ACTIVATIONS = {
 
 @dataclass(frozen=True)
 class Attention:
-    """Heads with their value directions in order of singular value; a row (d,) per direction."""
+    """Heads with their value directions in order of singular value; a row (d,) per direction.
+
+    Gains are None where there is no such norm.
+    """
 
     query: Tensor  # (h, w, d)
     query_bias: Tensor  # (h, w)
@@ -34,6 +39,9 @@ class Attention:
     value: Tensor  # (h, w, d)
     output: Tensor  # (h, w, d)
     constant: Tensor  # (d,)
+    query_gain: Tensor | None = None  # (w,) of the norm of each head's query, before it turns
+    key_gain: Tensor | None = None  # (w,)
+    gain: Tensor | None = None  # (d,) of the norm behind the module, whose constant is 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class Mlp:
     up_bias: Tensor  # (f,)
     output: Tensor  # (f, d)
     constant: Tensor  # (d,)
+    gain: Tensor | None = None  # (d,) of the norm behind the module, whose constant is 0
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,12 @@ def normalise(x: Tensor, size: Dimensions) -> Normed:
     if size.centred:
         normed, _, scale = torch.native_layer_norm(x, [size.width], None, None, size.eps)
         return Normed(normed, scale)
-    scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + size.eps)
+    return rms_normalise(x, size.eps)
+
+
+def rms_normalise(x: Tensor, eps: float) -> Normed:
+    """RMSNorm without gain."""
+    scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
     return Normed(x * scale, scale)
 
 
@@ -110,27 +124,49 @@ def normalise_backward(grad: Tensor, normed: Normed, size: Dimensions) -> Tensor
 
     Shapes broadcast: grad (..., n, t, d) for norms of (n, t, d).
     """
-    along = torch.linalg.vecdot(grad, normed.x)[..., None]
-    grad.addcmul_(normed.x, along, value=-1 / size.width)
     if size.centred:
         grad -= grad.mean(-1, keepdim=True)
+    return rms_backward(grad, normed)
+
+
+def rms_backward(grad: Tensor, normed: Normed) -> Tensor:
+    """Gradient at the input of an RMSNorm without gain; as `normalise_backward`."""
+    along = torch.linalg.vecdot(grad, normed.x)[..., None]
+    grad.addcmul_(normed.x, along, value=-1 / normed.x.shape[-1])
     return grad.mul_(normed.scale)
 
 
 class Rotary(NamedTuple):
-    """Cosine and sine (n, t, w) of each position's angles; empty for learned positions."""
+    """Cosine and sine (n, t, r) of each position's angles; empty for learned positions.
+
+    The first r directions of a head turn.
+    """
 
     cosine: Tensor | None
     sine: Tensor | None
+
+
+class Sight(NamedTuple):
+    """What follows from the places of the tokens for the queries and keys of a layer."""
+
+    turn: Rotary
+    hidden_keys: Tensor  # bool (n, q, k): keys that a query must not see
+
+    def repeated(self, count: int) -> "Sight":
+        """The same for `count` runs of each prompt, run by run."""
+        turn = (None if part is None else part.repeat(count, 1, 1) for part in self.turn)
+        return Sight(Rotary(*turn), self.hidden_keys.repeat(count, 1, 1))
 
 
 def rotate(x: Tensor, turn: Rotary, back: bool = False) -> Tensor:
     """Turn queries or keys (..., n, t, w) by their positions, or gradients back."""
     if turn.cosine is None or turn.sine is None:
         return x
-    half = x.shape[-1] // 2
-    swapped = torch.cat([-x[..., half:], x[..., :half]], dim=-1)
-    return x * turn.cosine + swapped * (-turn.sine if back else turn.sine)
+    width = turn.cosine.shape[-1]
+    first, half = x[..., :width], width // 2
+    swapped = torch.cat([-first[..., half:], first[..., :half]], dim=-1)
+    turned = first * turn.cosine + swapped * (-turn.sine if back else turn.sine)
+    return turned if width == x.shape[-1] else torch.cat([turned, x[..., width:]], dim=-1)
 
 
 class Attended(NamedTuple):
@@ -141,6 +177,8 @@ class Attended(NamedTuple):
     value: Tensor  # (h, n, t, w)
     pattern: Tensor  # (h, n, q, k)
     z: Tensor  # (h, n, t, w)
+    query_norm: Normed | None = None  # over (h, n, t, w), before gain and turn
+    key_norm: Normed | None = None
 
 
 def _read(x: Tensor, matrix: Tensor, bias: Tensor | None, group: Group) -> Tensor:
@@ -164,8 +202,22 @@ def join_heads(x: Tensor, parts: int) -> Tensor:
     return x.unflatten(0, (parts, -1)).permute(0, 2, 3, 1, 4).flatten(3)
 
 
+def with_gain(x: Tensor, gain: Tensor | None, eps: float) -> tuple[Tensor, Normed | None]:
+    """Queries or keys (..., w) behind their RMSNorm, where there is one, and what it leaves."""
+    if gain is None:
+        return x, None
+    normed = rms_normalise(x, eps)
+    return normed.x * gain, normed
+
+
+def scores(query: Tensor, key: Tensor, cap: float | None) -> Tensor:
+    """Attention scores (..., q, k) of turned queries and keys (..., w)."""
+    found = query @ (key.transpose(-1, -2) * query.shape[-1] ** -0.5)
+    return found if cap is None else found.div_(cap).tanh_().mul_(cap)
+
+
 def attend(
-    module: Attention, x: Tensor, turn: Rotary, hidden_keys: Tensor, group: Group = WHOLE
+    module: Attention, x: Tensor, sight: Sight, size: Dimensions, group: Group = WHOLE
 ) -> Attended:
     """Run the heads of each part on its normed inputs x (s, p, n, t, d).
 
@@ -176,10 +228,12 @@ def attend(
     query = split_heads(_read(of_query, module.query, module.query_bias, group), width)
     key = split_heads(_read(of_key, module.key, module.key_bias, group), width)
     value = split_heads(_read(of_value, module.value, None, group), width)
-    query, key = rotate(query, turn), rotate(key, turn)
-    scores = query @ (key.transpose(-1, -2) * width**-0.5)
-    pattern = scores.masked_fill_(hidden_keys, float("-inf")).softmax(-1)
-    return Attended(query, key, value, pattern, pattern @ value)
+    query, query_norm = with_gain(query, module.query_gain, size.eps)
+    key, key_norm = with_gain(key, module.key_gain, size.eps)
+    query, key = rotate(query, sight.turn), rotate(key, sight.turn)
+    found = scores(query, key, size.score_cap)
+    pattern = found.masked_fill_(sight.hidden_keys, float("-inf")).softmax(-1)
+    return Attended(query, key, value, pattern, pattern @ value, query_norm, key_norm)
 
 
 class Activated(NamedTuple):

@@ -91,7 +91,7 @@ def check_header(directory: Path) -> None:
     found: dict[str, tuple[int, ...]] = {}
     for path in weight_files(directory):
         for stored, entry in _header(path).items():
-            name = stored.removeprefix(adapter.PREFIX)
+            name = architectures.tensor_name(adapter, stored)
             if name in found:
                 raise ModelError(f"{path}: tensor {stored!r} is stored twice")
             found[name] = tuple(entry["shape"])
@@ -172,7 +172,7 @@ def read_tensors(directory: Path) -> dict[str, Any]:
     tensors: dict[str, torch.Tensor] = {}
     for path in weight_files(directory):
         for stored, tensor in load_file(path).items():
-            name = stored.removeprefix(adapter.PREFIX)
+            name = architectures.tensor_name(adapter, stored)
             if name in expected or name == adapter.TIED[1]:
                 if not torch.isfinite(tensor).all():
                     raise ModelError(f"{path}: tensor {stored!r} has NaN or infinite values")

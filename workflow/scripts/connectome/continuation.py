@@ -9,54 +9,91 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from connectome.blocks import Attention, Mlp, Rotary, activate, normalise, rotate
-from connectome.transformer import Trace, Transformer, compute, unembed
+from connectome.architectures import Dimensions
+from connectome.blocks import (
+    Attention,
+    Mlp,
+    Rotary,
+    Sight,
+    activate,
+    normalise,
+    rms_normalise,
+    rotate,
+    with_gain,
+)
+from connectome.transformer import Trace, Transformer, compute, output, repeated, unembed
+
+
+def changed(model: Transformer, trace: Trace, site: str, change: Tensor) -> Tensor:
+    """The stream (..., n, t, d) after a site of a pass if its parts added `change` to their sum."""
+    number, gain = model.sites.index(site), model.module(site).gain
+    if gain is None:
+        return trace.streams[number + 1] + change
+    normed = trace.behind[site]
+    whole = rms_normalise(normed.x / normed.scale + change, model.size.eps)
+    return trace.streams[number] + whole.x * gain
 
 
 def finish(model: Transformer, trace: Trace, stream: Tensor, sites: Sequence[str]) -> Tensor:
     """Answer logits (c, n, vocabulary) of c runs of a pass's prompts that go on from other streams.
 
-    `stream` (c, n, t, d) is what the first of the remaining `sites` reads.
+    `stream` (c, n, t, d) is what stands before the first of the remaining `sites`; where that one
+    reads an earlier stream (parallel blocks), it is the pass's own.
     """
     c, n = stream.shape[:2]
     stream = stream.flatten(0, 1)  # (c n, t, d)
-    turn = Rotary(*(None if part is None else part.repeat(c, 1, 1) for part in trace.turn))
-    hidden_keys = trace.batch.hidden_keys.repeat(c, 1, 1)
+    read = stream
+    if sites and model.reads(sites[0]) < model.sites.index(sites[0]):
+        read = trace.streams[model.reads(sites[0])].repeat(c, 1, 1)
+    seen_by = repeated(trace.sights, c)
     for site in sites:
         if site in model.sites[-2:]:
             continue
-        x = normalise(stream, model.size).x
-        features = compute(model, site, x[None, None], turn, hidden_keys)[0]
-        stream = stream + features @ model.writing(site) + model.module(site).constant
+        read = _next(model, site, read, stream)
+        x = normalise(read, model.size).x
+        features = compute(model, site, x[None, None], seen_by[site])[0]
+        stream = stream + output(model, site, features)
     rows = torch.arange(c * n, device=stream.device)
     last = trace.batch.last.repeat(c)
     answer = stream[rows, last]  # (c n, d)
     attention, mlp = (model.module(site) for site in model.sites[-2:])
     assert isinstance(attention, Attention) and isinstance(mlp, Mlp)
     if model.sites[-2] in sites:
-        x = normalise(stream, model.size).x
-        at_answer = Rotary(*(None if part is None else part[rows, last] for part in turn))
-        features = _attend_at(attention, x, x[rows, last], turn, at_answer, hidden_keys[rows, last])
-        answer = answer + features @ model.writing(model.sites[-2]) + attention.constant
+        read = stream
+        x, seen = normalise(stream, model.size).x, seen_by[model.sites[-2]]
+        at_answer = Sight(
+            Rotary(*(None if part is None else part[rows, last] for part in seen.turn)),
+            seen.hidden_keys[rows, last],
+        )
+        features = _attend_at(attention, model.size, x, x[rows, last], seen.turn, at_answer)
+        answer = answer + output(model, model.sites[-2], features)
     if model.sites[-1] in sites:
-        x = normalise(answer, model.size).x
+        x = normalise(read[rows, last] if model.size.parallel else answer, model.size).x
         hidden = activate(mlp, x[None, None], model.size.activation).hidden[0, 0]
-        answer = answer + hidden @ mlp.output + mlp.constant
+        answer = answer + output(model, model.sites[-1], hidden)
     return unembed(model, answer.unflatten(0, (c, n)))
 
 
+def _next(model: Transformer, site: str, read: Tensor, stream: Tensor) -> Tensor:
+    """What a site reads: the running stream, or what the site before it read."""
+    return read if model.reads(site) < model.sites.index(site) else stream
+
+
 def _attend_at(
-    module: Attention, x: Tensor, own: Tensor, turn: Rotary, own_turn: Rotary, hidden: Tensor
+    module: Attention, size: Dimensions, x: Tensor, own: Tensor, turn: Rotary, at: Sight
 ) -> Tensor:
     """Value features (m, h w) at one position of each of m prompts.
 
-    x (m, t, d) and own (m, d), that position's, are normed; hidden (m, t) marks keys that it must
-    not see.
+    x (m, t, d) and own (m, d), that position's, are normed; `at` is the sight of that position, its
+    hidden_keys (m, t).
     """
-    query = rotate(own @ module.query.mT + module.query_bias[:, None], own_turn)  # (h, m, w)
+    query = own @ module.query.mT + module.query_bias[:, None]  # (h, m, w)
+    query = rotate(with_gain(query, module.query_gain, size.eps)[0], at.turn)
     key = x.flatten(0, 1) @ module.key.mT + module.key_bias[:, None]  # (h, m t, w)
-    key = key.unflatten(1, x.shape[:2])
+    key = with_gain(key, module.key_gain, size.eps)[0].unflatten(1, x.shape[:2])
     scores = (rotate(key, turn) @ query[..., None])[..., 0] * query.shape[-1] ** -0.5  # (h, m, t)
-    pattern = scores.masked_fill_(hidden, float("-inf")).softmax(-1)
+    if size.score_cap is not None:
+        scores = scores.div_(size.score_cap).tanh_().mul_(size.score_cap)
+    pattern = scores.masked_fill_(at.hidden_keys, float("-inf")).softmax(-1)
     read = torch.einsum("hmt,mtd->hmd", pattern, x)  # values are linear in what is read
     return (read @ module.value.mT).permute(1, 0, 2).flatten(1)

@@ -4,6 +4,12 @@ Every inner norm's gain and bias goes into the matrices that read it; what a hea
 attends to (value biases, norm bias) goes into the module's constant; each head's value-output
 product diag(gain) W_V W_O is rewritten by its singular value decomposition. Matrices come out with
 one row (d,) per direction or hidden unit, so that the rows of a part are picked by whole rows.
+
+The gain of a norm BEHIND a module is not folded: it acts on the sum of what the parts write, after
+the size of that sum has set their scale, and from folded rows that size could not be had where a
+gain is 0. Value directions are singular directions of what a head adds to the sum, and what it
+writes into the stream is that, times the run's scale and the gain. Heads that share keys and values
+have products of their own, since their W_O differ.
 Axes: h heads, w head width, d width, f hidden units.
 """
 
@@ -21,8 +27,8 @@ def fold(norm: RawNorm, matrix: Tensor, bias: Tensor | None) -> tuple[Tensor, Te
     return norm.gain[:, None] * matrix, total
 
 
-def attention(raw: RawAttention, size: Dimensions) -> tuple[Tensor, ...]:
-    """Query, its bias, key, its bias, value, output, constant, as in transformer.Attention."""
+def attention(raw: RawAttention, size: Dimensions) -> tuple[Tensor | None, ...]:
+    """Query, its bias, key, its bias, value, output, constant and gains, as in blocks.Attention."""
     width = size.head_width
 
     def heads(matrix: Tensor, bias: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
@@ -41,7 +47,15 @@ def attention(raw: RawAttention, size: Dimensions) -> tuple[Tensor, ...]:
     if raw.output_bias is not None:
         constant = constant + raw.output_bias
     value, output = _singular_directions(value.mT, output)
-    return query, query_bias, key, key_bias, value.mT, output, constant
+    query_gain = raw.query_gain
+    if size.score_scale is not None:  # the engine multiplies scores by width ** -0.5
+        rest = size.score_scale * width**0.5
+        if query_gain is None:
+            query, query_bias = query * rest, query_bias * rest
+        else:
+            query_gain = query_gain * rest
+    gains = (query_gain, raw.key_gain, raw.post_gain)
+    return query, query_bias, key, key_bias, value.mT, output, constant, *gains
 
 
 def _singular_directions(value: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,8 +71,9 @@ def _singular_directions(value: Tensor, output: Tensor) -> tuple[Tensor, Tensor]
 
 
 def mlp(raw: RawMlp) -> tuple[Tensor | None, ...]:
-    """Gate, its bias, up, its bias, down, constant, as in transformer.Mlp."""
+    """Gate, its bias, up, its bias, down, constant and gain, as in blocks.Mlp."""
     gate, gate_bias = (None, None) if raw.gate is None else fold(raw.norm, raw.gate, raw.gate_bias)
     up, up_bias = fold(raw.norm, raw.up, raw.up_bias)
     constant = torch.zeros_like(raw.norm.gain) if raw.down_bias is None else raw.down_bias
-    return None if gate is None else gate.T, gate_bias, up.T, up_bias, raw.down, constant
+    turned = None if gate is None else gate.T
+    return turned, gate_bias, up.T, up_bias, raw.down, constant, raw.post_gain

@@ -16,16 +16,19 @@ from connectome.blocks import (
     ACTIVATIONS,
     Attention,
     Mlp,
+    Normed,
     join_heads,
     normalise,
     normalise_backward,
     of_parts,
+    rms_backward,
     rotate,
     rows,
+    scores,
     split_heads,
     take,
 )
-from connectome.transformer import Trace, Transformer
+from connectome.transformer import Trace, Transformer, unembed
 from connectome.wiring import SiteParts, multiply
 
 
@@ -39,6 +42,7 @@ def _gelu_tanh_slope(x: Tensor) -> Tensor:
 
 SLOPES = {
     "gelu": _gelu_slope,
+    "gelu_fast": _gelu_tanh_slope,
     "gelu_new": _gelu_tanh_slope,
     "gelu_pytorch_tanh": _gelu_tanh_slope,
     "relu": lambda x: (x > 0).to(x.dtype),
@@ -58,16 +62,29 @@ def input_gradients(
     shape = (parts.slots, parts.high - parts.low, *response.shape[:2], model.size.width)
     inner = response.new_empty(shape)
     if isinstance(module, Attention):
-        _attention_gradients(module, trace, site, parts, response, inner)
+        _attention_gradients(model, module, trace, site, parts, response, inner)
     else:
         _mlp_gradients(module, trace, site, parts, response, model.size.activation, inner)
     return normalise_backward(inner.flatten(0, 1), trace.normed[site], model.size)
 
 
 def _attention_gradients(
-    module: Attention, trace: Trace, site: str, parts: SiteParts, response: Tensor, out: Tensor
+    model: Transformer,
+    module: Attention,
+    trace: Trace,
+    site: str,
+    parts: SiteParts,
+    response: Tensor,
+    out: Tensor,
 ) -> None:
-    width, attended = module.query.shape[1], trace.attended[site]
+    width, attended, cap = module.query.shape[1], trace.attended[site], model.size.score_cap
+    turn = trace.sights[site].turn
+
+    def through_norm(grad: Tensor, normed: Normed | None, gain: Tensor | None) -> Tensor:
+        if normed is None or gain is None:
+            return grad
+        return rms_backward(grad * gain, Normed(*(take(x, group.units) for x in normed)))
+
     for group in parts.groups:
         dz = split_heads(of_parts(module, response, group), width)  # (p k, n, t, w)
         query, key, value, pattern = (
@@ -76,10 +93,14 @@ def _attention_gradients(
         )
         d_pattern = dz @ value.transpose(-1, -2)  # (p k, n, q, k)
         d_scores = pattern * (d_pattern - (d_pattern * pattern).sum(-1, keepdim=True))
+        if cap is not None:
+            d_scores *= 1 - (scores(query, key, cap) / cap).square()
         d_scores *= width**-0.5
+        d_query = rotate(d_scores @ key, turn, back=True)
+        d_key = rotate(d_scores.transpose(-1, -2) @ query, turn, back=True)
         found = (
-            (rotate(d_scores @ key, trace.turn, back=True), module.query),
-            (rotate(d_scores.transpose(-1, -2) @ query, trace.turn, back=True), module.key),
+            (through_norm(d_query, attended.query_norm, module.query_gain), module.query),
+            (through_norm(d_key, attended.key_norm, module.key_gain), module.key),
             (pattern.transpose(-1, -2) @ dz, module.value),
         )
         multiply(
@@ -115,7 +136,8 @@ def _mlp_gradients(
 class Sweep(NamedTuple):
     """What a reverse sweep finds, and the edge scores of a graph that it took along."""
 
-    responses: dict[str, Tensor]  # gradient at the features of each site (n, t, features)
+    responses: dict[str, Tensor]  # gradient at the shares of each site (n, t, features)
+    inner: dict[str, Tensor]  # gradient at its features: through the norm behind it, if any
     first: Tensor  # gradient at the embedding (n, t, d)
     answer: Tensor  # (n, d) at the stream that `logits` reads, at the answer
     edges: Tensor | None  # (n, readers, writers)
@@ -138,18 +160,40 @@ def sweep(
     prompts = torch.arange(len(batch.ids), device=grad_logits.device)
     final = trace.streams[-1]
     at_answer = normalise(final[prompts, batch.last], model.size)
+    if model.size.logit_cap is not None:
+        logits = unembed(model, final[prompts, batch.last])
+        grad_logits = grad_logits * (1 - (logits / model.size.logit_cap).square())
     answer = normalise_backward(grad_logits @ model.unembedding.T, at_answer, model.size)
     grad = torch.zeros_like(final)
     grad[prompts, batch.last] = answer
     edges = None if delta is None else answer_edges(delta, whole, batch.last, answer)
-    responses = {}
-    for site in reversed(model.sites):
-        responses[site] = grad @ model.writing(site).T
-        g = input_gradients(model, trace, site, whole[site], responses[site])
+    responses, inner = {}, {}
+    waiting = None  # what an MLP sends to the stream before the attention of its block
+    for number, site in reversed(list(enumerate(model.sites))):
+        responses[site], inner[site] = _at_features(model, trace, site, grad)
+        g = input_gradients(model, trace, site, whole[site], inner[site])
         if delta is not None and edges is not None:
             add_edges(edges, whole[site], g, delta)
+        if model.reads(site) < number:
+            waiting = g.sum(0)
+            continue
         grad = grad + g.sum(0)
-    return Sweep(responses, grad, answer, edges)
+        if waiting is not None:
+            grad, waiting = grad + waiting, None
+    return Sweep(responses, inner, grad, answer, edges)
+
+
+def _at_features(
+    model: Transformer, trace: Trace, site: str, grad: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients at a site's shares and at its features, (n, t, features) each."""
+    module = model.module(site)
+    if module.gain is None:
+        response = grad @ model.writing(site).T
+        return response, response
+    directions, at_sum = module.output.flatten(0, -2).T, grad * module.gain
+    response = at_sum @ directions
+    return response, rms_backward(at_sum, trace.behind[site]) @ directions
 
 
 def answer_edges(
@@ -165,5 +209,5 @@ def answer_edges(
 
 def add_edges(edges: Tensor, parts: SiteParts, g: Tensor, delta: Tensor) -> None:
     """Fill in <Delta_u, g_v> of the readers of a site; g (readers, n, t, d), delta (u, n, t, d)."""
-    earlier = delta[: parts.low].flatten(2).permute(1, 2, 0)  # (n, t d, low)
-    edges[:, parts.inputs, : parts.low] = g.flatten(2).transpose(0, 1) @ earlier
+    earlier = delta[: parts.seen].flatten(2).permute(1, 2, 0)  # (n, t d, seen)
+    edges[:, parts.inputs, : parts.seen] = g.flatten(2).transpose(0, 1) @ earlier

@@ -45,9 +45,9 @@ def describe(name: str, source: Mapping[str, Any], directory: Path, handle: Path
     size = architectures.adapter(config, directory).dimensions(config)
     tensors = checkpoint.read_tensors(directory)
     words = tokenizer.load(directory)
-    if words.size > size.vocabulary:
+    if words.reach > size.vocabulary:
         raise ModelError(
-            f"{directory}: the tokenizer has {words.size} tokens, but the model embeds only "
+            f"{directory}: the tokenizer has {words.reach} tokens, but the model embeds only "
             f"{size.vocabulary}; they do not belong together"
         )
     kind = next(key for key in ("train", "build", "path", "hub") if key in source)

@@ -22,6 +22,7 @@ def build(
     seed: int,
     nodes: pa.Table | None = None,
     slots: Collection[str] = (),
+    parallel: bool = False,
 ) -> dict[str, PartGraph]:
     """Graphs of the named partitions, {name: PartGraph}.
 
@@ -30,7 +31,8 @@ def build(
     `top_features` are the single nodes of a task's table of node scores (`nodes`; without it that
     partition is left out), all others are columns of the table of partitions; a site that was not
     mapped is one part. Attention parts of partitions named in `slots` have inputs for queries, keys
-    and values. Raises ConfigError for a partition that the table has not.
+    and values. `parallel`: attention and MLP of a block read the same stream. Raises ConfigError
+    for a partition that the table has not.
     """
     graphs = {
         name: _graph(name, table, features, head_width, seed)
@@ -41,7 +43,8 @@ def build(
         chosen = rows_of(nodes, TOP_FEATURES)["node"].to_pylist()
         graphs[TOP_FEATURES] = parts.chosen_features(features, list(features), chosen)
     return {
-        name: parts.with_slots(graph) if name in slots else graph for name, graph in graphs.items()
+        name: parts.with_parallel(parts.with_slots(graph) if name in slots else graph, parallel)
+        for name, graph in graphs.items()
     }
 
 
@@ -74,7 +77,8 @@ def top_features(features: PartGraph, scores: Scores, count: int) -> PartGraph:
     keep = parts.top_nodes(features, scores.nodes.mean(axis=0), count, "absolute")
     chosen = [features.names[node] for node in np.flatnonzero(keep)]
     counts = {site: len(nodes) for site, nodes in features.members.items()}
-    return parts.chosen_features(counts, features.sites, chosen)
+    graph = parts.chosen_features(counts, features.sites, chosen)
+    return parts.with_parallel(graph, features.parallel)
 
 
 def rows_of(table: pa.Table, partition: str, method: str | None = None) -> pa.Table:

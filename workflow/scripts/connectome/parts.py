@@ -40,6 +40,7 @@ class PartGraph:
     members: Mapping[str, Array]  # per site: node number of each feature
     sizes: Array  # (U,) features per writer; `input` counts 1
     slotted: tuple[str, ...] = ()  # sites whose parts have an input per slot
+    parallel: bool = False  # the MLP of a block does not read the attention of that block
 
     @property
     def writers(self) -> int:
@@ -80,11 +81,19 @@ class PartGraph:
         return found
 
     @cached_property
+    def seen(self) -> dict[str, int]:
+        """How many writers, the first ones, the parts of each site, and `logits`, read."""
+        found = {site: low for site, (low, _) in self.bounds.items() if low > 0}
+        if self.parallel:
+            found |= {s: found[f"attn.{s[4:]}"] for s in found if s.startswith("mlp.")}
+        return found
+
+    @cached_property
     def exists(self) -> Array:
         """Edges that exist, bool (readers, writers)."""
         mask = np.zeros((len(self.readers), self.writers), dtype=bool)
         for site, (first, last) in self.inputs.items():
-            mask[first:last, : self.bounds[site][0]] = True
+            mask[first:last, : self.seen[site]] = True
         return mask
 
     @cached_property
@@ -118,6 +127,11 @@ def edge_name(graph: PartGraph, reader: int, writer: int) -> str:
 def with_slots(graph: PartGraph) -> PartGraph:
     """The same parts, those of attention each with an input for queries, keys and values."""
     return replace(graph, slotted=tuple(site for site in graph.sites if site.startswith("attn")))
+
+
+def with_parallel(graph: PartGraph, parallel: bool) -> PartGraph:
+    """The same parts in a model whose attention and MLP of a block read the same stream, or not."""
+    return replace(graph, parallel=parallel)
 
 
 def labelled(labels: Mapping[str, Array], sites: Sequence[str]) -> PartGraph:

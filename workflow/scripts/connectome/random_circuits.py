@@ -57,7 +57,7 @@ def _permuted(graph: PartGraph, scores: Array, rng: np.random.Generator) -> Arra
     result = np.zeros_like(scores)
     for target, (first, last) in graph.inputs.items():
         for low, high in graph.bounds.values():
-            if high <= graph.bounds[target][0]:
+            if high <= graph.seen[target]:
                 block = scores[first:last, low:high]
                 shuffled = rng.permutation(block.ravel()).reshape(block.shape)
                 result[first:last, low:high] = shuffled

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from connectome.continuation import finish
-from connectome.transformer import Trace, Transformer, features_of
+from connectome.transformer import Trace, Transformer, shares_of
 
 
 def bytes_per_run(model: Transformer, t: int) -> int:
@@ -31,8 +31,8 @@ def run_sets(
 ) -> Iterator[Tensor]:
     """Answer logits (c, n, vocabulary), c sets at a time in order, with one set replaced in each.
 
-    sets: numbers of features; these take `values` (n or 1, t or 1, features) at every position,
-    all others of the site keep theirs. What later sites read changes with them. Equal to
+    sets: numbers of features; these take `values` (n or 1, t or 1, features), as written, at every
+    position, all others of the site keep theirs. What later sites read changes with them. Equal to
     `ablation.run_nodes` with the set as a node that is not kept.
     """
     place = model.sites.index(site)
@@ -40,7 +40,7 @@ def run_sets(
     intact = trace.streams[place + 1]  # (n, t, d)
     n, t = intact.shape[:2]
     # features first, so that those of a set are whole rows
-    change = (values - features_of(trace, site)).flatten(0, 1).T.contiguous()  # (features, n t)
+    change = (values - shares_of(trace, site)).flatten(0, 1).T.contiguous()  # (features, n t)
     at_once = max(1, memory // (n * bytes_per_run(model, t)))
     for first in range(0, len(sets), at_once):
         stream = intact.expand(len(sets[first : first + at_once]), -1, -1, -1).clone()

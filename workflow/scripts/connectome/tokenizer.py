@@ -33,6 +33,17 @@ class Tokenizer:
         """Number of tokens, added ones included."""
         return self.backend.get_vocab_size(with_added_tokens=True)
 
+    @property
+    def reach(self) -> int:
+        """Number of ids that a model must embed: up to the largest of a token of ordinary text.
+
+        Special tokens may lie beyond it (marks of images in the tokenizers of text models).
+        """
+        added = self.backend.get_added_tokens_decoder()
+        special = {number for number, token in added.items() if token.special} - {self.start}
+        every = self.backend.get_vocab(with_added_tokens=True).values()
+        return 1 + max((number for number in every if number not in special), default=-1)
+
 
 def build(words: Sequence[str], pattern: str) -> tokenizers.Tokenizer:
     """Word-level tokenizer whose tokens are the start token and then `words`, in this order.

@@ -7,6 +7,8 @@ Axes in names and comments: n prompts, t or q, k positions, d width, h heads, w 
 units, p parts, m features of a part.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 
 from connectome import architectures, checkpoint, folding
-from connectome.architectures import Dimensions
+from connectome.architectures import Dimensions, Stretch
 from connectome.blocks import (
     WHOLE,
     Activated,
@@ -25,10 +27,12 @@ from connectome.blocks import (
     Mlp,
     Normed,
     Rotary,
+    Sight,
     activate,
     attend,
     join_heads,
     normalise,
+    rms_normalise,
 )
 from connectome.errors import DataError
 from connectome.prompts import Batch
@@ -36,10 +40,13 @@ from connectome.prompts import Batch
 
 @dataclass(frozen=True)
 class Transformer:
-    """Folded weights of a pre-norm transformer whose blocks run attention, then MLP."""
+    """Folded weights of a pre-norm transformer of blocks of attention and MLP, one after the other.
+
+    Or both read the same stream (`size.parallel`); the MLP still comes second in `sites`.
+    """
 
     size: Dimensions
-    embedding: Tensor  # (vocabulary, d)
+    embedding: Tensor  # (vocabulary, d), scaled
     positions: Tensor | None  # (context, d)
     blocks: tuple[tuple[Attention, Mlp], ...]
     unembedding: Tensor  # (d, vocabulary)
@@ -61,9 +68,16 @@ class Transformer:
             return self.size.heads * self.size.head_width
         return self.size.hidden
 
+    def reads(self, site: str) -> int:
+        """Number of the stream that a site reads, among those before each module in order."""
+        number = self.sites.index(site)
+        return number - 1 if self.size.parallel and site.startswith("mlp") else number
+
     def writing(self, site: str) -> Tensor:
-        """Writing directions (features, d) of a site."""
-        return self.module(site).output.flatten(0, -2)
+        """Writing directions (features, d) of a site; behind a norm, but for the run's scale."""
+        module = self.module(site)
+        directions = module.output.flatten(0, -2)
+        return directions if module.gain is None else directions * module.gain
 
 
 def load(
@@ -85,10 +99,13 @@ def load(
         (module(Attention, folding.attention(attention, size)), module(Mlp, folding.mlp(mlp)))
         for attention, mlp in raw.blocks
     )
+    embedding = cast(raw.embedding)
+    if size.embedding_scale is not None:  # rounded to the format of the weights, like transformers
+        embedding = embedding * torch.tensor(size.embedding_scale, dtype=dtype, device=device)
     unembedding, bias = folding.fold(raw.final_norm, raw.unembedding.T, None)
     return Transformer(
         size,
-        cast(raw.embedding),
+        embedding,
         None if raw.positions is None else cast(raw.positions),
         blocks,
         cast(unembedding),
@@ -96,19 +113,56 @@ def load(
     )
 
 
-def rotary(model: Transformer, batch: Batch) -> Rotary:
+def sights(model: Transformer, batch: Batch) -> dict[str, Sight]:
+    """What each site sees of a batch; layers with the same window share theirs."""
+    size, hidden_keys = model.size, batch.hidden_keys
+    place = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+    of_window = {}
+    for window in {size.window(layer) for layer in range(size.layers)}:
+        hidden = hidden_keys
+        if window is not None and window < len(place):
+            # a prompt's places follow each other, so its positions differ as its places do
+            hidden = hidden_keys | (place[:, None] - place >= window)
+        of_window[window] = Sight(rotary(model, batch, window is not None), hidden)
+    return {site: of_window[size.window(int(site.split(".")[1]))] for site in model.sites}
+
+
+def repeated(of_sites: Mapping[str, Sight], count: int) -> dict[str, Sight]:
+    """Sights of `count` runs of each prompt, run by run; what is shared stays shared."""
+    shared = {id(sight): sight for sight in of_sites.values()}
+    found = {key: sight.repeated(count) for key, sight in shared.items()}
+    return {site: found[id(sight)] for site, sight in of_sites.items()}
+
+
+def rotary(model: Transformer, batch: Batch, windowed: bool = False) -> Rotary:
     """Angles of rotary position embedding, half-split convention (Su et al. 2021).
 
     In float32 whatever the weights are, as the models were trained and as transformers computes.
+    `windowed` layers may turn by a base of their own.
     """
-    if model.size.rotary_base is None:
+    size, dtype = model.size, model.embedding.dtype
+    if size.rotary_base is None:
         return Rotary(None, None)
-    width, dtype = model.size.head_width, model.embedding.dtype
+    own = size.window_rotary_base if windowed else None
+    base = size.rotary_base if own is None else own
+    width = size.rotary_width or size.head_width
     step = torch.arange(0, width, 2, device=batch.ids.device, dtype=torch.float32) / width
-    frequency = 1.0 / model.size.rotary_base**step  # (w / 2,)
-    angle = batch.positions[..., None].float() * frequency  # (n, t, w / 2)
+    frequency = 1.0 / base**step  # (r / 2,)
+    if size.rotary_stretch is not None and own is None:
+        frequency = _stretched(frequency, size.rotary_stretch)
+    angle = batch.positions[..., None].float() * frequency  # (n, t, r / 2)
     angle = torch.cat([angle, angle], dim=-1)
     return Rotary(angle.cos().to(dtype), angle.sin().to(dtype))
+
+
+def _stretched(frequency: Tensor, stretch: Stretch) -> Tensor:
+    """Frequencies (r / 2,) for longer contexts (position interpolation, Chen et al. 2023; by
+    wavelength, Llama 3.1)."""
+    if stretch.original is None or stretch.low is None or stretch.high is None:
+        return frequency / stretch.factor
+    turns = stretch.original * frequency / (2 * math.pi)  # within the context of the first training
+    kept = ((turns - stretch.low) / (stretch.high - stretch.low)).clamp(0, 1)
+    return (1 - kept) * frequency / stretch.factor + kept * frequency
 
 
 def embed(model: Transformer, batch: Batch) -> Tensor:
@@ -132,30 +186,37 @@ def embed(model: Transformer, batch: Batch) -> Tensor:
     return stream * batch.real[..., None]
 
 
-def compute(
-    model: Transformer,
-    site: str,
-    x: Tensor,
-    turn: Rotary,
-    hidden_keys: Tensor,
-    group: Group = WHOLE,
-) -> Tensor:
+def compute(model: Transformer, site: str, x: Tensor, sight: Sight, group: Group = WHOLE) -> Tensor:
     """Features (p, n, t, m) of each part of a site on its normed inputs x (s, p, n, t, d)."""
     module = model.module(site)
     if isinstance(module, Attention):
-        return join_heads(attend(module, x, turn, hidden_keys, group).z, group.count)
+        return join_heads(attend(module, x, sight, model.size, group).z, group.count)
     return activate(module, x[0], model.size.activation, group).hidden
+
+
+def behind(model: Transformer, site: str, features: Tensor) -> Normed:
+    """The bare norm behind a module, over the sum of what features (..., features) write."""
+    return rms_normalise(features @ model.module(site).output.flatten(0, -2), model.size.eps)
+
+
+def output(model: Transformer, site: str, features: Tensor) -> Tensor:
+    """What a module adds to the stream (..., d), given its native features (..., features)."""
+    module = model.module(site)
+    if module.gain is None:
+        return features @ model.writing(site) + module.constant
+    return behind(model, site, features).x * module.gain
 
 
 class Trace(NamedTuple):
     """A forward pass on a batch: the stream after each module and what each module left."""
 
     batch: Batch
-    turn: Rotary
+    sights: Mapping[str, Sight]
     streams: list[Tensor]  # (n, t, d) before each module in order, and after the last
     normed: dict[str, Normed]  # per site, over (n, t, d)
     attended: dict[str, Attended]
     activated: dict[str, Activated]
+    behind: dict[str, Normed]  # of sites with a norm behind them, over (n, t, d)
 
 
 def features_of(trace: Trace, site: str) -> Tensor:
@@ -165,21 +226,41 @@ def features_of(trace: Trace, site: str) -> Tensor:
     return trace.activated[site].hidden[0]
 
 
+def shares_of(trace: Trace, site: str) -> Tensor:
+    """Features (n, t, features) as they are written: times the scale of a norm behind the module.
+
+    What a feature adds to the stream is linear in its share, in every run; without such a norm they
+    are the features.
+    """
+    features = features_of(trace, site)
+    return features * trace.behind[site].scale if site in trace.behind else features
+
+
 def forward(model: Transformer, batch: Batch, stream: Tensor | None = None) -> Trace:
     """Run the body. `stream` (n, t, d) replaces the embedding of the batch (integrated paths)."""
     if stream is None:
         stream = embed(model, batch)
-    turn, hidden_keys = rotary(model, batch), batch.hidden_keys
-    trace = Trace(batch, turn, [stream], {}, {}, {})
-    for site in model.sites:
-        module = model.module(site)
-        trace.normed[site] = normalise(stream, model.size)
-        x = trace.normed[site].x
+    trace = Trace(batch, sights(model, batch), [stream], {}, {}, {}, {})
+    for number, site in enumerate(model.sites):
+        module, read = model.module(site), model.reads(site)
+        # norms have no gain of their own: of two modules that read one stream they are the same
+        normed = (
+            normalise(trace.streams[read], model.size)
+            if read == number
+            else trace.normed[model.sites[read]]
+        )
+        trace.normed[site] = normed
         if isinstance(module, Attention):
-            trace.attended[site] = attend(module, x[None, None], turn, hidden_keys)
+            seen = trace.sights[site]
+            trace.attended[site] = attend(module, normed.x[None, None], seen, model.size)
         else:
-            trace.activated[site] = activate(module, x[None], model.size.activation)
-        stream = stream + features_of(trace, site) @ model.writing(site) + module.constant
+            trace.activated[site] = activate(module, normed.x[None], model.size.activation)
+        features = features_of(trace, site)
+        if module.gain is None:
+            stream = stream + features @ model.writing(site) + module.constant
+        else:
+            trace.behind[site] = behind(model, site, features)
+            stream = stream + trace.behind[site].x * module.gain
         trace.streams.append(stream)
     return trace
 
@@ -192,4 +273,6 @@ def logits_at_answer(model: Transformer, trace: Trace) -> Tensor:
 
 def unembed(model: Transformer, stream: Tensor) -> Tensor:
     """Logits (..., vocabulary) of a stream (..., d)."""
-    return normalise(stream, model.size).x @ model.unembedding + model.unembedding_bias
+    logits = normalise(stream, model.size).x @ model.unembedding + model.unembedding_bias
+    cap = model.size.logit_cap
+    return logits if cap is None else logits.div_(cap).tanh_().mul_(cap)

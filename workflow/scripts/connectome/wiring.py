@@ -1,6 +1,6 @@
 """How the parts of a graph are made of a model's heads and hidden units, and what they write."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from connectome.blocks import Group, Rotary, normalise, of_parts, rows
+from connectome.blocks import Group, Sight, normalise, of_parts, rms_normalise, rows
+from connectome.errors import DataError
 from connectome.parts import PartGraph
 from connectome.transformer import Transformer, compute
 
@@ -18,6 +19,7 @@ class SiteParts(NamedTuple):
 
     low: int  # first node
     high: int  # one past the last node
+    seen: int  # writers that its parts read: the first so many nodes
     inputs: slice  # readers: one input for each part, or one for each slot of each part
     groups: list[Group]  # of neighbouring parts that are alike, in order
 
@@ -28,13 +30,18 @@ class SiteParts(NamedTuple):
 
 
 def wiring(model: Transformer, graph: PartGraph) -> dict[str, SiteParts]:
-    """The parts of each site as index tensors on the model's device."""
+    """The parts of each site as index tensors on the model's device.
+
+    Raises DataError where the graph has edges that the model's blocks have not, or the reverse.
+    """
+    if graph.parallel != model.size.parallel:
+        raise DataError("blocks of the graph and of the model differ: parallel and sequential")
     result = {}
     for site in graph.sites:
         low, high = graph.bounds[site]
         local = (graph.members[site] - low).reshape(len(model.module(site).output), -1)
         inputs = slice(*graph.inputs[site])
-        result[site] = SiteParts(low, high, inputs, list(_groups(model, local)))
+        result[site] = SiteParts(low, high, graph.seen[site], inputs, list(_groups(model, local)))
     return result
 
 
@@ -79,12 +86,46 @@ def split(model: Transformer, site: str, parts: SiteParts, features: Tensor) -> 
 
 
 def write(model: Transformer, site: str, parts: SiteParts, features: Tensor) -> Tensor:
-    """What each part of a site writes, (p, n, t, d), from features (n, t, features)."""
-    output = model.module(site).output
+    """What each part of a site writes, (p, n, t, d), from features (n, t, features) as written."""
+    module = model.module(site)
+    output = module.output
     written = features.new_empty(parts.high - parts.low, *features.shape[:2], model.size.width)
     for group, own in zip(parts.groups, split(model, site, parts, features), strict=True):
         multiply(written[None, group.parts], (own, rows(output, group)))
-    return written
+    return written if module.gain is None else written.mul_(module.gain)
+
+
+def features_of_parts(
+    model: Transformer, site: str, parts: SiteParts, x: Tensor, sight: Sight
+) -> Iterator[Tensor]:
+    """Features (p, c, n, t, m) of the parts of each group, on inputs x (readers, c, n, t, d)."""
+    normed = normalise(x, model.size).x
+    normed = normed.flatten(1, 2).unflatten(0, (parts.slots, -1))  # (s, p, c n, t, d)
+    for group in parts.groups:
+        own = normed[:, group.parts]
+        found = compute(model, site, own, sight, group).unflatten(1, x.shape[1:3])
+        if group.kept is not None:
+            found *= group.kept[:, None]
+        yield found
+
+
+def write_difference(
+    model: Transformer,
+    site: str,
+    parts: SiteParts,
+    found: Iterable[Tensor],
+    others: Sequence[Tensor],
+    out: Tensor,
+) -> None:
+    """What parts of a site add to its sum, minus what they add with other features, into `out`.
+
+    found (p, c, n, t, m) and others (p, n, t, m) per group, out (p, c, n, t, d). Writing is linear:
+    the difference is taken between features, and `found` overwritten.
+    """
+    rows_of = model.module(site).output
+    for group, features, values in zip(parts.groups, found, others, strict=True):
+        features -= values[:, None]
+        multiply(out[None, group.parts], (features, rows(rows_of, group)))
 
 
 def run_parts(
@@ -92,23 +133,27 @@ def run_parts(
     site: str,
     parts: SiteParts,
     x: Tensor,
-    turn: Rotary,
-    hidden_keys: Tensor,
+    sight: Sight,
     ablated: Sequence[Tensor],
     out: Tensor,
 ) -> None:
     """What each part of a site writes on inputs of its own, minus its ablated value, into `out`.
 
-    x (readers, c, n, t, d), out (p, c, n, t, d); turn and hidden_keys of the c n prompts; ablated:
-    features of the parts as `split` returns them. Writing is linear: the difference is taken
-    between features.
+    x (readers, c, n, t, d), out (p, c, n, t, d); sight of the c n prompts; ablated: features of the
+    parts as written, as `split` returns them. A norm behind the module takes its scale from the sum
+    of all parts in this run.
     """
-    output, normed = model.module(site).output, normalise(x, model.size).x
-    normed = normed.flatten(1, 2).unflatten(0, (parts.slots, -1))  # (s, p, c n, t, d)
-    for group, values in zip(parts.groups, ablated, strict=True):
-        own = normed[:, group.parts]
-        found = compute(model, site, own, turn, hidden_keys, group).unflatten(1, x.shape[1:3])
-        if group.kept is not None:
-            found *= group.kept[:, None]
-        found -= values[:, None]
-        multiply(out[None, group.parts], (found, rows(output, group)))
+    module = model.module(site)
+    found: Iterable[Tensor] = features_of_parts(model, site, parts, x, sight)
+    if module.gain is not None:
+        found = list(found)
+        whole = out.new_zeros(out.shape[1:])
+        for group, features in zip(parts.groups, found, strict=True):
+            together = features.movedim(0, 3).flatten(3)  # (c, n, t, p m)
+            whole += together @ rows(module.output, group).flatten(0, 1)
+        scale = rms_normalise(whole, model.size.eps).scale
+        for features in found:
+            features *= scale
+    write_difference(model, site, parts, found, ablated, out)
+    if module.gain is not None:
+        out *= module.gain

@@ -1,19 +1,23 @@
-"""Llama: rotary positions, RMSNorm before each module, gated MLP, grouped-query attention."""
+"""Llama: rotary positions, RMSNorm before each module, gated MLP, grouped-query attention.
+
+Mistral, Qwen and Gemma are variations on it and take these functions.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-from connectome.architectures import Dimensions, Raw, RawAttention, RawMlp, RawNorm
+from connectome.architectures import Dimensions, Raw, RawAttention, RawMlp, RawNorm, Stretch
 
 PREFIX = "model."
 BUFFERS = r"rotary_emb\.inv_freq$|^lm_head\.weight$"
 TIED = ("embed_tokens.weight", "lm_head.weight")
 SQUARE = False
+STRETCHES = ("default", "linear", "llama3")
 HANDLED = {
     "hidden_act": ("silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu"),
-    "rope_parameters.rope_type": ("default",),
-    "rope_scaling.rope_type": ("default",),
-    "rope_scaling.type": ("default",),
+    "rope_parameters.rope_type": STRETCHES,
+    "rope_scaling.rope_type": STRETCHES,
+    "rope_scaling.type": STRETCHES,
     "pretraining_tp": (1,),
 }
 
@@ -34,10 +38,25 @@ def dimensions(config: Mapping[str, Any]) -> Dimensions:
         eps=config.get("rms_norm_eps", 1e-6),
         centred=False,
         rotary_base=float(rope.get("rope_theta") or config.get("rope_theta") or 10000.0),
+        rotary_stretch=stretch(config, config.get("rope_scaling") or rope),
     )
 
 
-def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def stretch(config: Mapping[str, Any], rope: Mapping[str, Any]) -> Stretch | None:
+    """Stretch of rotary frequencies by the entries of a `rope_scaling` or `rope_parameters`."""
+    kind = rope.get("rope_type") or rope.get("type") or "default"
+    if kind == "default":
+        return None
+    if kind == "linear":
+        return Stretch(rope["factor"])
+    original = rope.get("original_max_position_embeddings") or config["max_position_embeddings"]
+    return Stretch(rope["factor"], rope["low_freq_factor"], rope["high_freq_factor"], original)
+
+
+def shapes(
+    config: Mapping[str, Any], more: Mapping[str, tuple[int, ...]] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """`more`: further tensors of each block."""
     size = dimensions(config)
     d, n = size.width, size.hidden
     queries, keys = size.heads * size.head_width, size.kv_heads * size.head_width
@@ -64,14 +83,14 @@ def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     if config.get("mlp_bias"):
         block |= {"mlp.gate_proj.bias": (n,), "mlp.up_proj.bias": (n,), "mlp.down_proj.bias": (d,)}
     for layer in range(size.layers):
-        result |= {f"layers.{layer}.{name}": shape for name, shape in block.items()}
+        every = {**block, **(more or {})}
+        result |= {f"layers.{layer}.{name}": shape for name, shape in every.items()}
     return result
 
 
 def raw(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Raw:
-    size = dimensions(config)
     blocks = []
-    for layer in range(size.layers):
+    for layer in range(config["num_hidden_layers"]):
         place = f"layers.{layer}."
 
         def matrix(name: str, place: str = place) -> Any:
@@ -90,6 +109,8 @@ def raw(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Raw:
             bias("self_attn.v_proj"),
             matrix("self_attn.o_proj"),
             bias("self_attn.o_proj"),
+            query_gain=tensors.get(f"{place}self_attn.q_norm.weight"),
+            key_gain=tensors.get(f"{place}self_attn.k_norm.weight"),
         )
         mlp = RawMlp(
             RawNorm(tensors[f"{place}post_attention_layernorm.weight"], None),
