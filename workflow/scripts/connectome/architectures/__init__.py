@@ -11,7 +11,7 @@ library: shapes are checked when the workflow is parsed. Adding an architecture 
 import importlib
 import math
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -100,7 +100,7 @@ class Raw:
 
     embedding: Any  # (vocabulary, d)
     positions: Any  # (context, d) or None
-    blocks: list[tuple[RawAttention, RawMlp]]
+    blocks: Iterable[tuple[RawAttention, RawMlp]]  # read one after the other, once
     final_norm: RawNorm
     unembedding: Any  # (vocabulary, d)
 
