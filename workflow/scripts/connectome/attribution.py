@@ -199,7 +199,8 @@ def attribute(
     prompts = prompts.to(model.device)
 
     def of_rows(rows: range) -> dict[tuple[str, str], Scores]:
-        batch, found = prompts.rows(slice(rows.start, rows.stop)), {}
+        batch = prompts.rows(slice(rows.start, rows.stop))
+        found: dict[tuple[str, str], Scores] = {}
         run = _Pass(model, batch, fixed or ablated_values(model, batch, ablation))
         for name, plan in plans.items():
             total: dict[str, Scores] = {}

@@ -92,10 +92,13 @@ class Prompts:
 
     def to(self, device: torch.device) -> "Prompts":
         """The same on a device."""
-        clean, corrupted, right, wrong = (
-            x.to(device) for x in (self.clean, self.corrupted, self.right, self.wrong)
+        return Prompts(
+            self.clean.to(device),
+            self.corrupted.to(device),
+            self.right.to(device),
+            self.wrong.to(device),
+            self.groups,
         )
-        return Prompts(clean, corrupted, right, wrong, self.groups)
 
     def batches(self, size: int) -> list["Prompts"]:
         """All pairs in order, `size` at a time."""
