@@ -24,16 +24,17 @@ rule record_activations:
     resources:
         mem_mb=1500,
         runtime=120,
-        gpu=0,
+        gpu=GPU,
+        device=DEVICE,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=slice_of("activations"),
+        cfg=of_model(slice_of("activations")),
         code=code_of("record_activations"),
     shell:
         "{resources.python:q} {resources.scripts:q}/record_activations.py --model {input.model:q}"
         " --corpus {input.corpus:q} --shard {wildcards.shard} --output {output:q}"
-        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule record_attributions:
@@ -53,13 +54,14 @@ rule record_attributions:
     resources:
         mem_mb=1500,
         runtime=120,
-        gpu=0,
+        gpu=GPU,
+        device=DEVICE,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=attribution_slice,
+        cfg=of_model(attribution_slice),
         code=code_of("record_attributions"),
     shell:
         "{resources.python:q} {resources.scripts:q}/record_attributions.py --model {input.model:q}"
         " --prompts {input.prompts:q} --competence {input.competence:q} --output {output:q}"
-        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -61,18 +61,21 @@ rule ablate_rois:
     resources:
         mem_mb=1500,
         runtime=120,
-        gpu=0,
+        gpu=GPU,
+        device=DEVICE,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=card_slice("partitions", "pairs", "draws", "bootstrap", "logits", metrics=True),
+        cfg=of_model(
+            card_slice("partitions", "pairs", "draws", "bootstrap", "logits", metrics=True)
+        ),
         code=code_of("ablate_rois"),
     shell:
         "{resources.python:q} {resources.scripts:q}/ablate_rois.py --model {input.model:q}"
         " --members {input.members:q} --partitions {input.partitions:q}"
         " --covariance {input.covariance:q} --prompts {input.prompts:q}"
         " --effects {output.effects:q} --writing {output.writing:q} --logits {output.logits:q}"
-        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule tabulate_cards:

@@ -27,14 +27,15 @@ rule attribute_circuit:
     resources:
         mem_mb=1500,
         runtime=240,
-        gpu=0,
+        gpu=GPU,
+        device=DEVICE,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=with_metric("circuits", "seed"),
+        cfg=of_model(with_metric("circuits", "seed")),
         code=code_of("attribute_circuit"),
     shell:
         "{resources.python:q} {resources.scripts:q}/attribute_circuit.py --model {input.model:q}"
         " --prompts {input.prompts:q} --partitions {input.partitions:q}"
         " --nodes {output.nodes:q} --edges {output.edges:q} --stability {output.stability:q}"
-        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

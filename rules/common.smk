@@ -1,5 +1,6 @@
 # Functions that the rules share: what a rule depends on, and which targets exist. No rules here.
 import functools
+import json
 import re
 import sys
 from pathlib import Path
@@ -34,6 +35,10 @@ try:
 except ConnectomeError as error:
     raise WorkflowError(str(error))
 
+# Which device is no part of any `cfg`: results move between machines. One job per card; `auto` asks for one where
+# the machine that starts Snakemake has one, so on a cluster whose login node has none say `cuda`.
+DEVICE = config["engine"]["device"]
+GPU = configuration.cards_asked_for(DEVICE)
 MODELS = list(config["models"])
 TRAINED = configuration.trained_models(config)
 BUILT = model_tasks.built_models(config)
@@ -46,6 +51,16 @@ CHECKPOINTS = config["training"]["checkpoints"]
 def one_of(names):
     """Wildcard constraint that admits these names alone; nothing where there is none."""
     return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def of_model(slice_for):
+    """`cfg` of a rule that runs the model: that of `slice_for`, and the model's number format."""
+
+    def with_dtype(wildcards):
+        dtype = configuration.dtype_of(config, wildcards.model)
+        return canonical({"dtype": dtype} | json.loads(slice_for(wildcards)))
+
+    return with_dtype
 
 
 def slice_of(*sections):
@@ -69,7 +84,9 @@ def build_slice(wildcards):
 def model_slice(wildcards):
     """`cfg` of describe_model: the name of the model and where it comes from."""
     source = {
-        key: value for key, value in config["models"][wildcards.model].items() if key != "tasks"
+        key: value
+        for key, value in config["models"][wildcards.model].items()
+        if key not in ("tasks", "dtype")
     }
     return canonical(
         {

@@ -69,12 +69,14 @@ rule measure_competence:
     resources:
         mem_mb=1000,
         runtime=30,
+        gpu=GPU,
+        device=DEVICE,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=with_metric("competence", "seed"),
+        cfg=of_model(with_metric("competence", "seed")),
         code=code_of("measure_competence"),
     shell:
         "{resources.python:q} {resources.scripts:q}/measure_competence.py --model {input.model:q}"
         " --prompts {input.prompts:q} --output {output:q}"
-        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -22,18 +22,19 @@ rule evaluate_circuit:
     resources:
         mem_mb=1500,
         runtime=240,
-        gpu=0,
+        gpu=GPU,
+        device=DEVICE,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=with_metric("circuits", "evaluation", "seed"),
+        cfg=of_model(with_metric("circuits", "evaluation", "seed")),
         code=code_of("evaluate_circuit"),
     shell:
         "{resources.python:q} {resources.scripts:q}/evaluate_circuit.py --model {input.model:q}"
         " --prompts {input.prompts:q} --partitions {input.partitions:q}"
         " --nodes {input.nodes:q} --edges {input.edges:q} --output {output.curves:q}"
         " --summaries {output.summaries:q}"
-        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule ablate_across_tasks:
@@ -56,14 +57,15 @@ rule ablate_across_tasks:
     resources:
         mem_mb=1500,
         runtime=240,
-        gpu=0,
+        gpu=GPU,
+        device=DEVICE,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=specificity_slice,
+        cfg=of_model(specificity_slice),
         code=code_of("ablate_across_tasks"),
     shell:
         "{resources.python:q} {resources.scripts:q}/ablate_across_tasks.py --model {input.model:q}"
         " --partitions {input.partitions:q} --prompts {input.prompts:q} --competence {input.competence:q}"
         " --nodes {input.nodes:q} --output {output.cells:q} --summary {output.summary:q}"
-        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -20,15 +20,17 @@ rule check_known:
     resources:
         mem_mb=1000,
         runtime=10,
+        gpu=GPU,
+        device=DEVICE,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings(),
+        cfg=of_model(settings()),
         code=code_of("check_known"),
     shell:
         "{resources.python:q} {resources.scripts:q}/check_known.py --model {input.model:q}"
         " --known {input.known:q} --prompts {input.prompts:q} --output {output:q}"
-        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule tabulate_truth:

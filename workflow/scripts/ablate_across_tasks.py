@@ -16,7 +16,9 @@ from connectome import (
 
 def main(args):
     settings, seed = args.cfg["specificity"], args.cfg["seed"]
-    model = transformer.load(models.open_handle(args.model).directory)
+    model = transformer.load(
+        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+    )
     graphs = part_graphs.build(
         settings["partitions"],
         tables.read_table(args.partitions),
@@ -44,6 +46,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
+    command.add_device(parser)
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
     parser.add_argument("--partitions", type=Path, required=True)
     parser.add_argument("--prompts", type=Path, nargs="+", required=True)

@@ -26,7 +26,7 @@ from connectome import (
 def main(args):
     settings, seed = args.cfg["cards"], args.cfg["seed"]
     handle = models.open_handle(args.model)
-    model = transformer.load(handle.directory)
+    model = transformer.load(handle.directory, args.cfg["dtype"], args.device)
     found = region_effects.groups(tables.read_table(args.members))
     table = partitions.load(args.partitions)
     labels = {name: partitions.labels(table, name) for name in settings["partitions"]}
@@ -68,6 +68,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
+    command.add_device(parser)
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
     parser.add_argument("--members", type=Path, required=True, metavar="PARQUET")
     parser.add_argument("--partitions", type=Path, required=True)

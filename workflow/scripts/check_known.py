@@ -9,7 +9,9 @@ from connectome import arrays, command, known, models, patterns, prompts, tables
 
 def main(args):
     build = arrays.read_json(args.known)["build"]
-    model = transformer.load(models.open_handle(args.model).directory)
+    model = transformer.load(
+        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+    )
     table = tables.read_table(args.prompts)
     clean = [row["clean"] for row in table.to_pylist() if row["split"] == "heldout"]
     expected = [known.expected_places(build, text) for text in clean]
@@ -19,6 +21,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
+    command.add_device(parser)
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
     parser.add_argument("--known", type=Path, required=True, metavar="KNOWN.JSON")
     parser.add_argument("--prompts", type=Path, required=True)

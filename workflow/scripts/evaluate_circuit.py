@@ -18,7 +18,9 @@ from connectome import (
 def main(args):
     settings, kind = args.cfg["evaluation"], args.cfg["circuits"]["ablation"]
     seed, metric = args.cfg["seed"], args.cfg["metric"]
-    model = transformer.load(models.open_handle(args.model).directory)
+    model = transformer.load(
+        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+    )
     table = tables.read_table(args.prompts)
     heldout, discovery = (prompts.of_table(table, name) for name in ("heldout", "discovery"))
     bench = evaluation.bench(
@@ -51,13 +53,14 @@ def main(args):
     rows, summaries = evaluation.tables(
         curves, ablation=kind, ranking=settings["ranking"], seed=seed, **evaluation.counts(bench)
     )
-    meta = {"metric": metric, "split": "heldout", "graph": "additive", "dtype": "float32"}
+    meta = {"metric": metric, "split": "heldout", "graph": "additive", "dtype": args.cfg["dtype"]}
     tables.write_table(args.output, rows, args.stamp, meta)
     tables.write_table(args.summaries, summaries, args.stamp, meta)
 
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
+    command.add_device(parser)
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--partitions", type=Path, required=True)

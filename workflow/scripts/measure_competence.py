@@ -7,7 +7,9 @@ from connectome import arrays, command, competence, models, outcomes, prompts, t
 
 def main(args):
     settings = args.cfg["competence"]
-    model = transformer.load(models.open_handle(args.model).directory)
+    model = transformer.load(
+        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+    )
     table = tables.read_table(args.prompts)
     splits = {}
     for split in ("discovery", "heldout"):
@@ -27,6 +29,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
+    command.add_device(parser)
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)

@@ -6,7 +6,9 @@ from connectome import activations, command, models, tables, transformer
 
 
 def main(args):
-    model = transformer.load(models.open_handle(args.model).directory)
+    model = transformer.load(
+        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+    )
     corpus = tables.read_table(args.corpus)
     columns = activations.columns_of(model, args.cfg["sites"], args.cfg["outputs"])
     chosen = activations.shard(corpus, args.shard, args.cfg["shards"])
@@ -19,6 +21,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
+    command.add_device(parser)
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--shard", type=int, required=True)

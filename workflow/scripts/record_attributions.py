@@ -8,7 +8,9 @@ from connectome import activations, arrays, command, mixture, models, prompts, t
 
 
 def main(args):
-    model = transformer.load(models.open_handle(args.model).directory)
+    model = transformer.load(
+        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+    )
     columns = activations.columns_of(model, args.cfg["sites"], outputs=())
     sites = [name.rpartition(".")[0] for name in columns]
     prompts_of, left_out = {}, {}
@@ -26,6 +28,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
+    command.add_device(parser)
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
     parser.add_argument("--prompts", type=Path, nargs="+", required=True)
     parser.add_argument("--competence", type=Path, nargs="+", required=True)

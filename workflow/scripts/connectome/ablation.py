@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from connectome.blocks import Sight, normalise
+from connectome.devices import ranges, within_memory
 from connectome.errors import ConfigError
 from connectome.parts import PartGraph
+from connectome.precision import widen
 from connectome.prompts import Batch, Prompts
 from connectome.transformer import (
     Transformer,
@@ -72,17 +74,16 @@ def ablated_values(
     if kind == "zero":
         return _zeros(model)
     if kind == "counterfactual":
-        blocks = [
-            _values(model, some.corrupted, lambda x, real: x)
-            for some in prompts.batches(batch_pairs)
-        ]
-        return _merged(blocks, torch.cat)
+        some = prompts.to(model.device)
+        return _merged(_in_blocks(model, some.corrupted, lambda x, real: x, batch_pairs), torch.cat)
     if kind != "mean" or discovery is None:
         raise ConfigError(f"ablation {kind!r} is not known; known: counterfactual, mean, zero")
-    blocks = [
-        _values(model, some.clean, lambda x, real: x[real].double().sum(0)[None, None])
-        for some in discovery.batches(batch_pairs)
-    ]
+    blocks = _in_blocks(
+        model,
+        discovery.to(model.device).clean,
+        lambda x, real: x[real].double().sum(0)[None, None],
+        batch_pairs,
+    )
     count = int(discovery.clean.lengths.sum())
     dtype = model.embedding.dtype
     return _merged(blocks, lambda x: (torch.stack(x).sum(0) / count).to(dtype))
@@ -100,6 +101,17 @@ def _zeros(model: Transformer) -> Ablated:
 def _read(model: Transformer, streams: Sequence[Tensor]) -> dict[str, Tensor]:
     """Which of the streams, before each module and after the last, each site and `logits` read."""
     return {site: streams[model.reads(site)] for site in model.sites} | {"logits": streams[-1]}
+
+
+def _in_blocks(
+    model: Transformer, batch: Batch, of: Callable[[Tensor, Tensor], Tensor], size: int
+) -> list[Ablated]:
+    """`_values` of prompts in order, `size` at a time or as many as fit the memory."""
+
+    def run(rows: range) -> Ablated:
+        return _values(model, batch.rows(slice(rows.start, rows.stop)), of)
+
+    return list(within_memory(run, ranges(len(batch.ids), size)))
 
 
 def _values(model: Transformer, batch: Batch, of: Callable[[Tensor, Tensor], Tensor]) -> Ablated:
@@ -156,6 +168,7 @@ def run_edges(
 
     Chunking over circuits and prompts, by `memory` in bytes, changes nothing.
     """
+    prompts = prompts.to(model.device)
     n, t = prompts.clean.ids.shape
     parts = wiring(model, graph)
     keep = torch.tensor(masks & graph.exists, device=model.embedding.device)
@@ -164,7 +177,7 @@ def run_edges(
     chunks = _chunks(len(keep), n, cell * keep.element_size(), memory)
     # the differences of a block: made once, since fresh memory costs as much as filling it
     buffer = keep.new_empty(chunks[0][0].stop * chunks[1][0].stop * cell)
-    result = keep.new_empty(len(keep), n, model.unembedding.shape[1])
+    result = widen(keep[:0]).new_empty(len(keep), n, model.unembedding.shape[1])
     for rows in chunks[1]:
         batch, values = prompts.clean.rows(rows), ablated.rows(rows)
         ground = _Ground(
@@ -229,11 +242,12 @@ def run_nodes(
     All readers of a run see the same stream, so one stream per circuit is enough: features of
     ablated parts are replaced by their ablated values. Equal to `run_edges` with whole columns.
     """
+    prompts = prompts.to(model.device)
     circuits, n, t = len(keep), len(prompts), prompts.clean.ids.shape[1]
     device = model.embedding.device
     widest = max(model.size.hidden, model.size.heads * (model.size.head_width + t))
     cell = 6 * t * widest * model.embedding.element_size()
-    result = model.embedding.new_empty(circuits, n, model.unembedding.shape[1])
+    result = widen(model.embedding[:0]).new_empty(circuits, n, model.unembedding.shape[1])
     for chosen, rows in product(*_chunks(circuits, n, cell, memory)):
         batch, values = prompts.clean.rows(rows), ablated.rows(rows)
         kept, m = keep[chosen], len(batch.ids)

@@ -8,13 +8,13 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 from tqdm import tqdm
 
+from connectome.devices import within_memory
 from connectome.errors import ConfigError
 from connectome.transformer import Batch, Trace, Transformer, features_of, forward
 
@@ -78,25 +78,49 @@ def record(
     """
     documents = corpus["document"].to_pylist()
     tokens = corpus["tokens"].to_pylist()
-    batches = list(groups(tokens, batch_tokens))
-    for group in tqdm(batches, unit="batch", disable=not sys.stderr.isatty()):
+
+    def run(group: Sequence[int]) -> pa.RecordBatch:
         batch = Batch.of([tokens[row] for row in group])
-        with torch.inference_mode():
-            trace = forward(model, batch)
-            real = batch.real
-            arrays: list[Any] = [
-                pa.array(np.repeat([documents[row] for row in group], batch.lengths), pa.int32()),
-                pa.array(batch.positions[real].numpy(), pa.int32()),
-                pa.array(batch.ids[real].numpy(), pa.int32()),
-            ]
-            for name, width in columns.items():
-                item = layout.field(name).type
-                flat = column(model, trace, name)[real].flatten().to(torch.float32).numpy()
-                if item.value_type == pa.float16():
-                    flat = flat.astype(np.float16)
-                arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=item))
-                assert item.list_size == width
-        yield pa.RecordBatch.from_arrays(arrays, schema=layout)
+        found = _columns(model, batch, columns, layout)
+        keys = (
+            np.repeat([documents[row] for row in group], batch.lengths),
+            batch.positions[batch.real].numpy(),
+            batch.ids[batch.real].numpy(),
+        )
+        arrays = [*(pa.array(key, pa.int32()) for key in keys), *(found[name] for name in columns)]
+        return pa.RecordBatch.from_arrays(arrays, schema=layout)
+
+    with tqdm(total=len(tokens), unit="document", disable=not sys.stderr.isatty()) as progress:
+        for rows in within_memory(run, groups(tokens, batch_tokens), "documents"):
+            progress.update(len(rows["document"].unique()))
+            yield rows
+
+
+@torch.inference_mode()
+def _columns(
+    model: Transformer, batch: Batch, columns: Mapping[str, int], layout: pa.Schema
+) -> dict[str, pa.Array]:
+    """Columns of a batch, each taken as soon as its module has run, so that nothing piles up."""
+    found: dict[str, pa.Array] = {}
+    real = batch.real.to(model.device)
+
+    def take(name: str, trace: Trace) -> None:
+        item = layout.field(name).type
+        value = {pa.float16(): torch.float16, pa.float32(): torch.float32}[item.value_type]
+        flat = column(model, trace, name)[real].flatten().to(torch.float32).to(value).cpu().numpy()
+        found[name] = pa.FixedSizeListArray.from_arrays(pa.array(flat), type=item)
+
+    def visit(site: str, trace: Trace) -> None:
+        kind, layer = site.split(".")
+        own = (site, f"{site}.values", f"{site}.hidden", f"resid.{layer}" if kind == "mlp" else "")
+        for name in own:
+            if name in columns:
+                take(name, trace)
+
+    trace = forward(model, batch, visit=visit)
+    if "embed" in columns:
+        take("embed", trace)
+    return found
 
 
 def groups(tokens: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[list[int]]:

@@ -18,9 +18,11 @@ from torch import Tensor
 from connectome import metrics
 from connectome.ablation import MEMORY, Ablated, ablated_values
 from connectome.continuation import changed, finish
+from connectome.devices import ranges, within_memory
 from connectome.errors import ConfigError
 from connectome.gradients import Sweep, add_edges, answer_edges, input_gradients, sweep
 from connectome.parts import PartGraph, modules, with_parallel
+from connectome.precision import widen
 from connectome.prompts import Prompts
 from connectome.transformer import (
     Trace,
@@ -95,9 +97,9 @@ def feature_scores(
 
     `change` holds differences of shares (n, t, features) per site, of the embedding for "input".
     """
-    scores = {"input": (change["input"] * swept.first).sum(dim=(1, 2))[:, None]}
+    scores = {"input": (widen(change["input"]) * swept.first).sum(dim=(1, 2))[:, None]}
     for site in model.sites:
-        scores[site] = (change[site] * swept.responses[site]).sum(dim=1)
+        scores[site] = (widen(change[site]) * swept.responses[site]).sum(dim=1)
     return scores
 
 
@@ -201,8 +203,11 @@ def attribute(
     fixed = (
         None if ablation == "counterfactual" else ablated_values(model, prompts, ablation, prompts)
     )
-    found: dict[tuple[str, str], list[Scores]] = {}
-    for batch in prompts.batches(batch_pairs):
+    prompts = prompts.to(model.device)
+
+    def of_rows(rows: range) -> dict[tuple[str, str], Scores]:
+        batch = prompts.rows(slice(rows.start, rows.stop))
+        found: dict[tuple[str, str], Scores] = {}
         run = _Pass(model, batch, fixed or ablated_values(model, batch, ablation))
         for name, plan in plans.items():
             total: dict[str, Scores] = {}
@@ -221,9 +226,11 @@ def attribute(
                         edges = edge_scores(model, trace, swept, wired[graph_name], change)
                     scores = _weighted(step.weight, node_scores(graph, of_features), edges)
                     total[graph_name] = _added(total.get(graph_name), scores)
-            for graph_name, scores in total.items():
-                found.setdefault((graph_name, name), []).append(scores)
-    return {key: _joined(scores) for key, scores in found.items()}
+            found |= {(graph_name, name): scores for graph_name, scores in total.items()}
+        return found
+
+    blocks = list(within_memory(of_rows, ranges(len(prompts), batch_pairs), "prompt pairs"))
+    return {key: _joined([block[key] for block in blocks]) for key in blocks[0]}
 
 
 def _whole(model: Transformer) -> dict[str, SiteParts]:
@@ -266,17 +273,18 @@ def site_attributions(
     """
     gradient = metrics.gradient(metric)
     whole = _whole(model)
-    found: dict[str, list[Tensor]] = {site: [] for site in model.sites}
-    for batch in prompts.batches(batch_pairs):
+    prompts = prompts.to(model.device)
+
+    def of_rows(rows: range) -> dict[str, np.ndarray]:
+        batch = prompts.rows(slice(rows.start, rows.stop))
         run = _Pass(model, batch, ablated_values(model, batch, "counterfactual"))
         grad = gradient(logits_at_answer(model, run.clean), batch.right, batch.wrong)
         swept = sweep(model, run.clean, whole, grad)
         scores = feature_scores(model, swept, run.change(eap(1)[0]))
-        for site, values in found.items():
-            values.append(scores[site])
-    return {
-        site: torch.cat(values).to(torch.float32).cpu().numpy() for site, values in found.items()
-    }
+        return {site: scores[site].to(torch.float32).cpu().numpy() for site in model.sites}
+
+    blocks = list(within_memory(of_rows, ranges(len(prompts), batch_pairs), "prompt pairs"))
+    return {site: np.concatenate([block[site] for block in blocks]) for site in model.sites}
 
 
 @torch.inference_mode()
@@ -299,11 +307,14 @@ def exact(
     fixed = (
         None if ablation == "counterfactual" else ablated_values(model, prompts, ablation, prompts)
     )
-    found = []
-    for batch in prompts.batches(batch_pairs):
+    prompts = prompts.to(model.device)
+
+    def of_rows(rows: range) -> Scores:
+        batch = prompts.rows(slice(rows.start, rows.stop))
         run = _Pass(model, batch, fixed or ablated_values(model, batch, ablation))
-        found.append(_exact(model, run, graph, parts, measure, memory))
-    return _joined(found)
+        return _exact(model, run, graph, parts, measure, memory)
+
+    return _joined(list(within_memory(of_rows, ranges(len(prompts), batch_pairs), "prompt pairs")))
 
 
 def _exact(

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from connectome.architectures import Dimensions
+from connectome.precision import widen
 
 ACTIVATIONS = {
     "gelu": functional.gelu,
@@ -115,8 +116,9 @@ def normalise(x: Tensor, size: Dimensions) -> Normed:
 
 def rms_normalise(x: Tensor, eps: float) -> Normed:
     """RMSNorm without gain."""
-    scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
-    return Normed(x * scale, scale)
+    wide = widen(x)  # squares leave the range of float16
+    scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
+    return Normed((wide * scale).to(x.dtype), scale)
 
 
 def normalise_backward(grad: Tensor, normed: Normed, size: Dimensions) -> Tensor:

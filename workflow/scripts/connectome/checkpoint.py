@@ -8,7 +8,7 @@ import json
 import math
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -155,36 +155,62 @@ def _check_shapes(
             )
 
 
-def read_tensors(directory: Path) -> dict[str, Any]:
-    """All tensors that the architecture needs, float64, by the names of the adapter.
+class Tensors(Mapping[str, Any]):
+    """Tensors that the architecture needs, by the names of the adapter, each read when asked for.
 
-    Raises ModelError as `check_header` does, for a value that is not finite, and for a stored
-    unembedding that differs from the embedding to which the config ties it.
+    A tensor comes in float64 and is kept nowhere here: a pass over a model takes the memory of its
+    largest tensor. Opening raises ModelError as `check_header` does, and for a stored unembedding
+    that differs from the embedding to which the config ties it; reading, for a value that is not
+    finite.
     """
-    # torch takes seconds to import, and the header checks run at every parse of the workflow
-    import torch
-    from safetensors.torch import load_file
 
-    check_header(directory)
-    config = config_of(directory)
-    adapter = architectures.adapter(config, directory)
-    expected = adapter.shapes(config)
-    tensors: dict[str, torch.Tensor] = {}
-    for path in weight_files(directory):
-        for stored, tensor in load_file(path).items():
-            name = architectures.tensor_name(adapter, stored)
-            if name in expected or name == adapter.TIED[1]:
-                if not torch.isfinite(tensor).all():
-                    raise ModelError(f"{path}: tensor {stored!r} has NaN or infinite values")
-                tensors[name] = tensor.double()
-    embedding, unembedding = adapter.TIED
-    extra = None if unembedding in expected else tensors.pop(unembedding, None)
-    if extra is not None and not torch.equal(extra, tensors[embedding]):
-        raise ModelError(
-            f"{directory}: config.json ties {unembedding!r} to {embedding!r}, but the weights hold "
-            "two different ones"
-        )
-    return tensors
+    def __init__(self, directory: Path) -> None:
+        check_header(directory)
+        config = config_of(directory)
+        adapter = architectures.adapter(config, directory)
+        self._expected = adapter.shapes(config)
+        self._places = {  # name -> file and name in it
+            architectures.tensor_name(adapter, stored): (path, stored)
+            for path in weight_files(directory)
+            for stored in _header(path)
+        }
+        embedding, unembedding = adapter.TIED
+        if unembedding in self._expected or unembedding not in self._places:
+            return
+        # torch takes seconds to import, and the header checks run at every parse of the workflow
+        import torch
+
+        if not torch.equal(self._read(unembedding), self._read(embedding)):
+            raise ModelError(
+                f"{directory}: config.json ties {unembedding!r} to {embedding!r}, but the weights "
+                "hold two different ones"
+            )
+
+    def _read(self, name: str) -> Any:
+        """A tensor as it is stored; its file is mapped only as long as the tensor lives."""
+        from safetensors import safe_open
+
+        path, stored = self._places[name]
+        with safe_open(path, "pt") as file:
+            tensor = file.get_tensor(stored)
+        if not tensor.isfinite().all():
+            raise ModelError(f"{path}: tensor {stored!r} has NaN or infinite values")
+        return tensor
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._expected:
+            raise KeyError(name)
+        return self._read(name).double()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._expected)
+
+    def __len__(self) -> int:
+        return len(self._expected)
+
+    def count(self) -> int:
+        """Number of weights; every tensor is read and checked."""
+        return sum(int(self._read(name).numel()) for name in self)
 
 
 def write(

@@ -36,6 +36,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return result
 
 
+def add_device(arguments: argparse.ArgumentParser) -> None:
+    """Argument of the scripts that run the model. No result depends on it: it is not in `cfg`."""
+    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
     """Parse, call `main(args)`, and end with one sentence where the library refuses.
 

@@ -20,6 +20,10 @@ class ModelError(ConnectomeError):
     """A model directory is incomplete, damaged or of an unsupported kind."""
 
 
+class DeviceError(ConnectomeError):
+    """The device that is asked for is not there, or cannot hold what should run on it."""
+
+
 class DiskError(ConnectomeError):
     """A file cannot be written: the disk is full or read-only, or the folder is not ours."""
 

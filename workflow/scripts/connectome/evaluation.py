@@ -15,11 +15,12 @@ import torch
 
 from connectome import curves, faithfulness, metrics, part_graphs, parts
 from connectome.ablation import Ablated, run_edges, run_nodes
+from connectome.devices import within_memory
 from connectome.faithfulness import Reference
 from connectome.parts import PartGraph
 from connectome.prompts import Prompts
 from connectome.random_circuits import random_circuit
-from connectome.transformer import Transformer, forward, logits_at_answer
+from connectome.transformer import Transformer, answers
 
 Array = np.ndarray
 Row = dict[str, Any]
@@ -49,14 +50,17 @@ class Bench:
 
     def part(self, count: int) -> "Bench":
         """The same on the first `count` prompts."""
-        rows = slice(count)
+        return self.rows(slice(count))
+
+    def rows(self, rows: slice) -> "Bench":
+        """The same on some of the prompts."""
         return Bench(
             self.model,
             self.prompts.rows(rows),
             self.ablated.rows(rows),
             self.metric,
             self.intact[rows],
-            self.reference.part(count),
+            Reference(self.reference.model[rows], self.reference.empty[rows]),
             self.weights[:, rows],
             self.memory,
         )
@@ -85,12 +89,23 @@ class Bench:
         """Measures of runs, so many at once that logits over the vocabulary fit the memory."""
         step = max(1, self.memory // (self.intact.numel() * self.intact.element_size()))
         found = [
-            self.measure(
-                run(self.model, self.prompts, graph, given[i : i + step], self.ablated, self.memory)
-            )
-            for i in range(0, len(given), step)
+            self._measured(run, graph, given[i : i + step]) for i in range(0, len(given), step)
         ]
         return {name: np.concatenate([some[name] for some in found]) for name in found[0]}
+
+    def _measured(
+        self, run: Callable[..., torch.Tensor], graph: PartGraph, given: Array
+    ) -> dict[str, Array]:
+        """Measures (c, n) of runs on all prompts at once, or on as many as fit the memory."""
+
+        def on(rows: range) -> dict[str, Array]:
+            some = self.rows(slice(rows.start, rows.stop))
+            return some.measure(
+                run(some.model, some.prompts, graph, given, some.ablated, some.memory)
+            )
+
+        found = list(within_memory(on, [range(len(self.prompts))]))
+        return {name: np.concatenate([some[name] for some in found], axis=1) for name in found[0]}
 
 
 @torch.inference_mode()
@@ -103,7 +118,12 @@ def bench(
     memory: int,
 ) -> Bench:
     """Run the intact model and the empty circuit once, for all circuits."""
-    intact = logits_at_answer(model, forward(model, prompts.clean))
+    prompts = prompts.to(model.device)
+
+    def run(rows: range) -> torch.Tensor:
+        return answers(model, prompts.clean.rows(slice(rows.start, rows.stop)))
+
+    intact = torch.cat(list(within_memory(run, [range(len(prompts))])))
     graph = parts.modules({site: model.features(site) for site in model.sites}, model.sites)
     nothing = run_nodes(model, prompts, graph, np.zeros((1, graph.writers), bool), ablated)
     measure = metrics.metric(metric)

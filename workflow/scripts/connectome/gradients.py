@@ -28,6 +28,7 @@ from connectome.blocks import (
     split_heads,
     take,
 )
+from connectome.precision import product, widen
 from connectome.transformer import Trace, Transformer, unembed
 from connectome.wiring import SiteParts, multiply
 
@@ -159,13 +160,13 @@ def sweep(
     batch = trace.batch
     prompts = torch.arange(len(batch.ids), device=grad_logits.device)
     final = trace.streams[-1]
-    at_answer = normalise(final[prompts, batch.last], model.size)
+    at_answer = normalise(widen(final[prompts, batch.last]), model.size)
     if model.size.logit_cap is not None:
         logits = unembed(model, final[prompts, batch.last])
         grad_logits = grad_logits * (1 - (logits / model.size.logit_cap).square())
-    answer = normalise_backward(grad_logits @ model.unembedding.T, at_answer, model.size)
+    answer = normalise_backward(product(grad_logits, model.unembedding.T), at_answer, model.size)
     grad = torch.zeros_like(final)
-    grad[prompts, batch.last] = answer
+    grad[prompts, batch.last] = answer.to(grad.dtype)
     edges = None if delta is None else answer_edges(delta, whole, batch.last, answer)
     responses, inner = {}, {}
     waiting = None  # what an MLP sends to the stream before the attention of its block
@@ -201,13 +202,13 @@ def answer_edges(
 ) -> Tensor:
     """Edge scores (n, readers, writers) with those into `logits`, the last reader, filled in."""
     readers = max(site.inputs.stop for site in parts.values()) + 1
-    edges = delta.new_zeros(delta.shape[1], readers, len(delta))
+    edges = answer.new_zeros(delta.shape[1], readers, len(delta))
     prompts = torch.arange(len(last), device=last.device)
-    edges[:, -1] = torch.einsum("und,nd->nu", delta[:, prompts, last], answer)
+    edges[:, -1] = torch.einsum("und,nd->nu", widen(delta[:, prompts, last]), answer)
     return edges
 
 
 def add_edges(edges: Tensor, parts: SiteParts, g: Tensor, delta: Tensor) -> None:
     """Fill in <Delta_u, g_v> of the readers of a site; g (readers, n, t, d), delta (u, n, t, d)."""
-    earlier = delta[: parts.seen].flatten(2).permute(1, 2, 0)  # (n, t d, seen)
-    edges[:, parts.inputs, : parts.seen] = g.flatten(2).transpose(0, 1) @ earlier
+    earlier = widen(delta[: parts.seen]).flatten(2).permute(1, 2, 0)  # (n, t d, seen)
+    edges[:, parts.inputs, : parts.seen] = widen(g).flatten(2).transpose(0, 1) @ earlier

@@ -43,7 +43,7 @@ def describe(name: str, source: Mapping[str, Any], directory: Path, handle: Path
     """
     config = checkpoint.config_of(directory)
     size = architectures.adapter(config, directory).dimensions(config)
-    tensors = checkpoint.read_tensors(directory)
+    tensors = checkpoint.Tensors(directory)
     words = tokenizer.load(directory)
     if words.reach > size.vocabulary:
         raise ModelError(
@@ -58,7 +58,7 @@ def describe(name: str, source: Mapping[str, Any], directory: Path, handle: Path
         "directory": _stored_directory(directory, handle),
         "files": {path.name: file_digest(path) for path in checkpoint.files_of(directory)},
         "architecture": config["model_type"],
-        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "parameters": tensors.count(),
         "start_token": words.start,
         **asdict(size),
     }

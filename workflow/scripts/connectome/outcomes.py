@@ -5,8 +5,9 @@ import torch
 
 from connectome import metrics
 from connectome.competence import Outcomes
+from connectome.devices import ranges, within_memory
 from connectome.prompts import Prompts
-from connectome.transformer import Transformer, forward, logits_at_answer
+from connectome.transformer import Transformer, answers
 
 
 @torch.inference_mode()
@@ -15,24 +16,26 @@ def of_prompts(
 ) -> Outcomes:
     """Accuracy and metric per pair on clean and corrupted prompts, answers exchanged there."""
     measure = metrics.metric(metric)
-    columns: dict[str, list[np.ndarray]] = {}
-    for batch in prompts.batches(batch_pairs):
+    prompts = prompts.to(model.device)
+
+    def run(rows: range) -> dict[str, np.ndarray]:
+        batch = prompts.rows(slice(rows.start, rows.stop))
         right, wrong = batch.right, batch.wrong
-        clean = logits_at_answer(model, forward(model, batch.clean))
-        corrupted = logits_at_answer(model, forward(model, batch.corrupted))
+        clean, corrupted = answers(model, batch.clean), answers(model, batch.corrupted)
         found = {
             "correct_clean": metrics.choice_accuracy(clean, right, wrong),
             "correct_corrupted": metrics.choice_accuracy(corrupted, wrong, right),
             "metric_clean": measure(clean, right, wrong).double(),
             "metric_corrupted": measure(corrupted, right, wrong).double(),
         }
-        for name, values in found.items():
-            columns.setdefault(name, []).append(values.cpu().numpy())
-    rights = (prompts.right >= 0).sum(1).numpy()
-    wrongs = (prompts.wrong >= 0).sum(1).numpy()
+        return {name: values.cpu().numpy() for name, values in found.items()}
+
+    parts = list(within_memory(run, ranges(len(prompts), batch_pairs), "prompt pairs"))
+    rights = (prompts.right >= 0).sum(1).cpu().numpy()
+    wrongs = (prompts.wrong >= 0).sum(1).cpu().numpy()
     share = rights / (rights + wrongs)
     return Outcomes(
-        **{name: np.concatenate(values) for name, values in columns.items()},
+        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
         chance_clean=share,
         chance_corrupted=1 - share,
         groups=prompts.groups,

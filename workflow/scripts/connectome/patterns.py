@@ -17,11 +17,13 @@ def attention(
 
     Positions count from the start of a prompt, its start token included.
     """
+    batch = batch.to(model.device)
     rows = torch.arange(len(batch.ids))
-    places = (rows, batch.starts + torch.tensor(queries), batch.starts + torch.tensor(keys))
+    starts = batch.starts.cpu()
+    places = (rows, starts + torch.tensor(queries), starts + torch.tensor(keys))
     attended = forward(model, batch).attended
     return {
-        f"a{site.split('.')[1]}.h{head}": pattern[places].double().numpy()
+        f"a{site.split('.')[1]}.h{head}": pattern.cpu()[places].double().numpy()
         for site, found in attended.items()
         for head, pattern in enumerate(found.pattern)  # (n, q, k)
     }

@@ -58,6 +58,10 @@ class Batch:
         seen = (place[None, :] <= place[:, None]) & self.real[:, None, :]
         return ~(seen | torch.eye(len(place), dtype=torch.bool, device=self.ids.device))
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch(*(x.to(device) for x in (self.ids, self.starts, self.lengths)))
+
     def rows(self, chosen: slice) -> "Batch":
         """Some of the prompts."""
         return Batch(self.ids[chosen], self.starts[chosen], self.lengths[chosen])
@@ -84,6 +88,16 @@ class Prompts:
             self.right[chosen],
             self.wrong[chosen],
             self.groups[chosen],
+        )
+
+    def to(self, device: torch.device) -> "Prompts":
+        """The same on a device."""
+        return Prompts(
+            self.clean.to(device),
+            self.corrupted.to(device),
+            self.right.to(device),
+            self.wrong.to(device),
+            self.groups,
         )
 
     def batches(self, size: int) -> list["Prompts"]:

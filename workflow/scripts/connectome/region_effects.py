@@ -18,6 +18,7 @@ import pyarrow as pa
 import torch
 
 from connectome import faithfulness, metrics
+from connectome.devices import ranges, within_memory
 from connectome.evaluation import Bench
 from connectome.set_ablation import bytes_per_run, run_sets
 from connectome.statistics import interval, permutation_p
@@ -129,10 +130,11 @@ def _run(on: Bench, site: str, sets: Sequence[Array], memory: int) -> _Outcome:
     measure = metrics.metric(on.metric)
     longest = on.prompts.clean.ids.shape[1]
     size = max(1, memory // bytes_per_run(on.model, longest))
-    columns = []
-    for some in on.prompts.batches(size):
-        with torch.inference_mode():
-            trace = forward(on.model, some.clean)
+
+    @torch.inference_mode()
+    def run(rows: range) -> list[Array]:
+        some = on.prompts.rows(slice(rows.start, rows.stop))
+        trace = forward(on.model, some.clean)
         values = on.ablated.features[site]
         parts = [
             (
@@ -141,7 +143,9 @@ def _run(on: Bench, site: str, sets: Sequence[Array], memory: int) -> _Outcome:
             )
             for logits in run_sets(on.model, trace, site, sets, values, memory)
         ]
-        columns.append([np.concatenate(column) for column in zip(*parts, strict=True)])
+        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+    columns = list(within_memory(run, ranges(len(on.prompts), size)))
     return _Outcome(*(np.concatenate(column, axis=1) for column in zip(*columns, strict=True)))
 
 

@@ -130,7 +130,7 @@ def site_of(writing: torch.Tensor, moments: Moments) -> Site:
 @torch.inference_mode()
 def final_scale(model: Transformer, prompts: Prompts) -> float:
     """Mean scale of the final norm at the answers of clean prompts."""
-    trace = forward(model, prompts.clean)
+    trace = forward(model, prompts.clean, visit=lambda site, trace: None)
     rows = torch.arange(len(prompts), device=trace.batch.last.device)
     answer = trace.streams[-1][rows, trace.batch.last]
     return float(normalise(answer, model.size).scale.double().mean())

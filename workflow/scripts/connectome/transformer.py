@@ -8,7 +8,7 @@ units, p parts, m features of a part.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from connectome import architectures, checkpoint, folding
-from connectome.architectures import Dimensions, Stretch
+from connectome import architectures, checkpoint, devices, folding, precision
+from connectome.architectures import Dimensions, Raw, RawAttention, RawMlp, Stretch
 from connectome.blocks import (
     WHOLE,
     Activated,
@@ -48,9 +48,14 @@ class Transformer:
     size: Dimensions
     embedding: Tensor  # (vocabulary, d), scaled
     positions: Tensor | None  # (context, d)
-    blocks: tuple[tuple[Attention, Mlp], ...]
+    blocks: Sequence[tuple[Attention, Mlp]]  # a layer may lie on another device until asked for
     unembedding: Tensor  # (d, vocabulary)
     unembedding_bias: Tensor  # (vocabulary,)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the stream and all that is computed of it live."""
+        return self.embedding.device
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -81,36 +86,64 @@ class Transformer:
 
 
 def load(
-    directory: Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+    directory: Path, dtype: str | torch.dtype = torch.float32, device: str | torch.device = "cpu"
 ) -> Transformer:
-    """Read and fold the checkpoint in `directory`. Raises ModelError where it is not complete."""
+    """Read and fold the checkpoint in `directory`, layer by layer.
+
+    dtype is one of devices.FORMATS. Several cards are shared by a model that one cannot hold. Takes
+    the memory of the model in its own numbers and of one layer in float64 (of the embeddings, where
+    they are larger). Raises ModelError where the checkpoint is not complete, DeviceError where the
+    device is not there or too small.
+    """
+    places, numbers = devices.resolve(device), devices.number_format(dtype)
     config = checkpoint.config_of(directory)
     adapter = architectures.adapter(config, directory)
     size = adapter.dimensions(config)
-    raw = adapter.raw(config, checkpoint.read_tensors(directory))
+    raw = adapter.raw(config, checkpoint.Tensors(directory))
+    layers, ends = raw.blocks, _ends(raw, size.embedding_scale, numbers, places[0])
+    del raw  # the embeddings in float64
+    blocks = devices.lay_out(
+        _folded(layers, size, numbers),
+        size.layers,
+        sum(x.nbytes for x in ends.values() if x is not None),
+        places,
+    )
+    return Transformer(size, blocks=blocks, **ends)  # type: ignore[arg-type]
 
-    def cast(tensor: Tensor) -> Tensor:
-        return tensor.to(device=device, dtype=dtype).contiguous()
+
+def _folded(
+    layers: Iterable[tuple[RawAttention, RawMlp]], size: Dimensions, dtype: torch.dtype
+) -> Iterator[tuple[Attention, Mlp]]:
+    """Folded layers, one after the other, always by the CPU: the same directions on any device."""
 
     def module(kind: type, folded: tuple[Tensor | None, ...]) -> Any:
-        return kind(*(None if tensor is None else cast(tensor) for tensor in folded))
+        return kind(*(None if x is None else x.to(dtype).contiguous() for x in folded))
 
-    blocks = tuple(
-        (module(Attention, folding.attention(attention, size)), module(Mlp, folding.mlp(mlp)))
-        for attention, mlp in raw.blocks
-    )
+    for attention, mlp in layers:
+        yield (
+            module(Attention, folding.attention(attention, size)),
+            module(Mlp, folding.mlp(mlp)),
+        )
+
+
+def _ends(
+    raw: Raw, scale: float | None, dtype: torch.dtype, device: torch.device
+) -> dict[str, Tensor | None]:
+    """What stands before the layers and behind them; `scale` of the token embeddings."""
+
+    def cast(tensor: Tensor) -> Tensor:
+        return tensor.to(dtype).to(device).contiguous()
+
     embedding = cast(raw.embedding)
-    if size.embedding_scale is not None:  # rounded to the format of the weights, like transformers
-        embedding = embedding * torch.tensor(size.embedding_scale, dtype=dtype, device=device)
+    if scale is not None:  # rounded to the format of the weights, as transformers does
+        embedding = embedding * torch.tensor(scale, dtype=dtype, device=device)
     unembedding, bias = folding.fold(raw.final_norm, raw.unembedding.T, None)
-    return Transformer(
-        size,
-        embedding,
-        None if raw.positions is None else cast(raw.positions),
-        blocks,
-        cast(unembedding),
-        cast(bias),
-    )
+    return {
+        "embedding": embedding,
+        "positions": None if raw.positions is None else cast(raw.positions),
+        "unembedding": cast(unembedding),
+        "unembedding_bias": cast(bias),
+    }
 
 
 def sights(model: Transformer, batch: Batch) -> dict[str, Sight]:
@@ -233,22 +266,31 @@ def shares_of(trace: Trace, site: str) -> Tensor:
     are the features.
     """
     features = features_of(trace, site)
-    return features * trace.behind[site].scale if site in trace.behind else features
+    if site not in trace.behind:
+        return features
+    return (features * trace.behind[site].scale).to(features.dtype)
 
 
-def forward(model: Transformer, batch: Batch, stream: Tensor | None = None) -> Trace:
-    """Run the body. `stream` (n, t, d) replaces the embedding of the batch (integrated paths)."""
+def forward(
+    model: Transformer,
+    batch: Batch,
+    stream: Tensor | None = None,
+    visit: Callable[[str, Trace], None] | None = None,
+) -> Trace:
+    """Run the body. `stream` (n, t, d) replaces the embedding of the batch (integrated paths).
+
+    With `visit`, what a module leaves behind is handed to it after the module and then let go: only
+    the streams stay.
+    """
+    batch = batch.to(model.device)
     if stream is None:
         stream = embed(model, batch)
     trace = Trace(batch, sights(model, batch), [stream], {}, {}, {}, {})
     for number, site in enumerate(model.sites):
         module, read = model.module(site), model.reads(site)
         # norms have no gain of their own: of two modules that read one stream they are the same
-        normed = (
-            normalise(trace.streams[read], model.size)
-            if read == number
-            else trace.normed[model.sites[read]]
-        )
+        if read == number:
+            normed = normalise(stream, model.size)
         trace.normed[site] = normed
         if isinstance(module, Attention):
             seen = trace.sights[site]
@@ -262,7 +304,16 @@ def forward(model: Transformer, batch: Batch, stream: Tensor | None = None) -> T
             trace.behind[site] = behind(model, site, features)
             stream = stream + trace.behind[site].x * module.gain
         trace.streams.append(stream)
+        if visit is not None:
+            visit(site, trace)
+            for left in (trace.normed, trace.attended, trace.activated, trace.behind):
+                left.pop(site, None)
     return trace
+
+
+def answers(model: Transformer, batch: Batch) -> Tensor:
+    """Logits (n, vocabulary) at the last position of each prompt, nothing else kept of the pass."""
+    return logits_at_answer(model, forward(model, batch, visit=lambda site, trace: None))
 
 
 def logits_at_answer(model: Transformer, trace: Trace) -> Tensor:
@@ -272,7 +323,8 @@ def logits_at_answer(model: Transformer, trace: Trace) -> Tensor:
 
 
 def unembed(model: Transformer, stream: Tensor) -> Tensor:
-    """Logits (..., vocabulary) of a stream (..., d)."""
-    logits = normalise(stream, model.size).x @ model.unembedding + model.unembedding_bias
+    """Logits (..., vocabulary) of a stream (..., d), in float32 where the model is narrower."""
+    x = normalise(precision.widen(stream), model.size).x
+    logits = precision.product(x, model.unembedding) + model.unembedding_bias
     cap = model.size.logit_cap
     return logits if cap is None else logits.div_(cap).tanh_().mul_(cap)

@@ -12,7 +12,7 @@ are checked when the workflow is parsed. Adding an architecture is adding one fi
 import importlib
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -139,7 +139,7 @@ class Raw:
 
     embedding: Any  # (vocabulary, d)
     positions: Any  # (context, d) or None
-    blocks: list[tuple[RawAttention, RawMlp]]
+    blocks: Iterable[tuple[RawAttention, RawMlp]]  # read one after the other, once
     final_norm: RawNorm
     unembedding: Any  # (vocabulary, d)
 

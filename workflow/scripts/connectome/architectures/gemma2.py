@@ -4,6 +4,7 @@ Every other layer sees a window. Norms multiply by 1 + weight. Attention biases 
 a norm a bias would write another constant in every run.
 """
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -51,25 +52,21 @@ def shapes(
 
 def raw(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Raw:
     """Norms by role: before attention, behind it, before the MLP, behind it."""
-    gains = {name: 1 + tensor for name, tensor in tensors.items() if name.endswith("norm.weight")}
-    named = {**tensors, **gains}
-    blocks = []
-    for layer in range(config["num_hidden_layers"]):
-        place = f"layers.{layer}."
-        behind = (f"{place}post_{name}_layernorm.weight" for name in ("attention", "feedforward"))
-        blocks.append([gains[name] for name in behind])
-        # where Llama keeps the norm before the MLP
-        named[f"{place}post_attention_layernorm.weight"] = gains[
-            f"{place}pre_feedforward_layernorm.weight"
-        ]
-    found = llama.raw(_complete(config), named)
-    return replace(
-        found,
-        blocks=[
-            (replace(attention, post_gain=first), replace(mlp, post_gain=second))
-            for (attention, mlp), (first, second) in zip(found.blocks, blocks, strict=True)
-        ],
+    gains = {name: 1 + tensors[name] for name in tensors if name.endswith("norm.weight")}
+    layers = [f"layers.{layer}." for layer in range(config["num_hidden_layers"])]
+    before = {  # where Llama keeps the norm before the MLP
+        f"{place}post_attention_layernorm.weight": gains[f"{place}pre_feedforward_layernorm.weight"]
+        for place in layers
+    }
+    found = llama.raw(_complete(config), ChainMap(before, gains, tensors))  # type: ignore[arg-type]
+    blocks = (
+        (
+            replace(attention, post_gain=gains[f"{place}post_attention_layernorm.weight"]),
+            replace(mlp, post_gain=gains[f"{place}post_feedforward_layernorm.weight"]),
+        )
+        for (attention, mlp), place in zip(found.blocks, layers, strict=True)
     )
+    return replace(found, blocks=blocks)
 
 
 def _complete(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,41 +68,40 @@ def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def raw(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Raw:
     size = dimensions(config)
-    blocks = []
-    for layer in range(size.layers):
-        block = {
-            name.removeprefix(f"h.{layer}."): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(f"h.{layer}.")
-        }
-        query, key, value = block["attn.c_attn.weight"].split(size.width, dim=1)
-        query_bias, key_bias, value_bias = block["attn.c_attn.bias"].split(size.width)
-        attention = RawAttention(
-            RawNorm(block["ln_1.weight"], block["ln_1.bias"]),
-            query,
-            query_bias,
-            key,
-            key_bias,
-            value,
-            value_bias,
-            block["attn.c_proj.weight"],
-            block["attn.c_proj.bias"],
-        )
-        mlp = RawMlp(
-            RawNorm(block["ln_2.weight"], block["ln_2.bias"]),
-            None,
-            None,
-            block["mlp.c_fc.weight"],
-            block["mlp.c_fc.bias"],
-            block["mlp.c_proj.weight"],
-            block["mlp.c_proj.bias"],
-        )
-        blocks.append((attention, mlp))
     embedding = tensors["wte.weight"]
     return Raw(
         embedding,
         tensors["wpe.weight"],
-        blocks,
+        (_block(tensors, layer, size.width) for layer in range(size.layers)),
         RawNorm(tensors["ln_f.weight"], tensors["ln_f.bias"]),
         tensors.get("lm_head.weight", embedding),
     )
+
+
+def _block(tensors: Mapping[str, Any], layer: int, width: int) -> tuple[RawAttention, RawMlp]:
+    def of(name: str) -> Any:
+        return tensors[f"h.{layer}.{name}"]
+
+    query, key, value = of("attn.c_attn.weight").split(width, dim=1)
+    query_bias, key_bias, value_bias = of("attn.c_attn.bias").split(width)
+    attention = RawAttention(
+        RawNorm(of("ln_1.weight"), of("ln_1.bias")),
+        query,
+        query_bias,
+        key,
+        key_bias,
+        value,
+        value_bias,
+        of("attn.c_proj.weight"),
+        of("attn.c_proj.bias"),
+    )
+    mlp = RawMlp(
+        RawNorm(of("ln_2.weight"), of("ln_2.bias")),
+        None,
+        None,
+        of("mlp.c_fc.weight"),
+        of("mlp.c_fc.bias"),
+        of("mlp.c_proj.weight"),
+        of("mlp.c_proj.bias"),
+    )
+    return attention, mlp

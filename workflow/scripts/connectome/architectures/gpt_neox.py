@@ -100,8 +100,7 @@ def raw(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Raw:
             for kind in range(3)
         ]
 
-    blocks = []
-    for layer in range(size.layers):
+    def block(layer: int) -> tuple[RawAttention, RawMlp]:
         place = f"layers.{layer}"
         queries, keys, values = of_heads(f"{place}.attention.query_key_value")
         attention = RawAttention(
@@ -118,7 +117,9 @@ def raw(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Raw:
             *linear(f"{place}.mlp.dense_h_to_4h"),
             *linear(f"{place}.mlp.dense_4h_to_h"),
         )
-        blocks.append((attention, mlp))
+        return attention, mlp
+
+    blocks = map(block, range(size.layers))
     embedding = tensors["embed_in.weight"]
     final = norm("final_layer_norm")
     return Raw(embedding, None, blocks, final, tensors.get("lm_head.weight", embedding))
