@@ -21,6 +21,11 @@ def main(args):
     model = transformer.load(models.open_handle(args.model).directory)
     table = tables.read_table(args.prompts)
     heldout, discovery = (prompts.of_table(table, name) for name in ("heldout", "discovery"))
+    meta = {"metric": metric, "split": "heldout", "graph": "additive", "dtype": "float32"}
+    if not len(heldout):  # a refused task
+        for path, found in zip((args.output, args.summaries), evaluation.tables([]), strict=True):
+            tables.write_table(path, found, args.stamp, meta)
+        return
     bench = evaluation.bench(
         model,
         heldout,
@@ -50,7 +55,6 @@ def main(args):
     rows, summaries = evaluation.tables(
         curves, ablation=kind, ranking=settings["ranking"], seed=seed, **evaluation.counts(bench)
     )
-    meta = {"metric": metric, "split": "heldout", "graph": "additive", "dtype": "float32"}
     tables.write_table(args.output, rows, args.stamp, meta)
     tables.write_table(args.summaries, summaries, args.stamp, meta)
 

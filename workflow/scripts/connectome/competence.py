@@ -47,6 +47,13 @@ def measure(outcomes: Outcomes, draws: int, seed: int) -> dict[str, Any]:
     }
 
 
+def unmeasured() -> dict[str, Any]:
+    """What `measure` says of a split without prompts: nothing is defined."""
+    names = ("chance_clean", "chance_corrupted", "accuracy_clean", "accuracy_corrupted")
+    names += ("metric_clean", "metric_corrupted", "gap")
+    return {"pairs": 0, "distinct": 0, **dict.fromkeys(names)}
+
+
 def proportion_interval(correct: Array, groups: Array, level: float = 0.95) -> dict[str, float]:
     """Share of correct prompts with its Wilson interval; n is the number of distinct groups.
 

@@ -62,9 +62,10 @@ def read_yaml(path: Path) -> Any:
 def complete(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
     """`config` with every key that it leaves out taken from `defaults`.
 
-    Sections in WHOLE are taken from one of the two, never mixed; an `attributions` section left
-    out by a config with tasks of its own means all of its tasks. A config with models of its own
-    that does not name the page has it named after them.
+    Sections in WHOLE are taken from one of the two, never mixed; models from elsewhere get starter
+    tasks where `tasks` is left out. An `attributions` section left out by a config with tasks or
+    models of its own means all tasks. A config with models of its own that does not name the page
+    has it named after them.
     """
     result = _merge(defaults, config)
     for section in WHOLE:
@@ -72,7 +73,9 @@ def complete(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
             result[section] = config[section]
     # what is no mapping is left for the schema to refuse
     models, tasks, report = (config.get(name, {}) for name in ("models", "tasks", "report"))
-    if "tasks" in config and isinstance(tasks, Mapping) and "attributions" not in config:
+    if "tasks" not in config and isinstance(models, Mapping) and models:
+        result["tasks"] = tasks = model_tasks.default_tasks(models, defaults["tasks"])
+    if tasks and isinstance(tasks, Mapping) and "attributions" not in config:
         result["attributions"] = {"tasks": list(tasks)}
     named = not isinstance(report, Mapping) or "name" in report
     if "models" in config and isinstance(models, Mapping) and not named:

@@ -186,6 +186,17 @@ def answer_ids(tokenizer: Tokenizer, prompt: str, answer: str) -> list[int]:
     return added
 
 
+def word_fault(tokenizer: Tokenizer, prompt: str, word: str) -> str | None:
+    """In a few words why `word` (its blank included) is not one token behind `prompt`."""
+    try:
+        before, both = encode(tokenizer, prompt), encode(tokenizer, prompt + word)
+    except DataError:
+        return "outside the vocabulary"
+    if both[: len(before)] != before:
+        return "merged with the text before"
+    return None if len(both) == len(before) + 1 else "more than one token"
+
+
 def _blank_hint(tokenizer: Tokenizer, prompt: str, answer: str) -> str:
     """What would be right, where a leading blank makes the answer one token."""
     if answer[:1].isspace():
