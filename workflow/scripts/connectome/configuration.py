@@ -37,6 +37,7 @@ PARTITIONS = (
     "features",
     "top_features",
 )
+TEXT_ROWS = (".jsonl", ".ndjson", ".parquet")  # endings of corpus files that have columns
 EXACT_FEATURES = 64  # single nodes whose edges can still be run one by one
 METHODS = ("eap", "eap-ig-inputs", "clean-corrupted", "path")
 
@@ -240,9 +241,20 @@ def _task_faults(config: Config) -> Iterator[str]:
             yield f"tasks.{name}.generator: {task['generator']!r} is no generator; {hint}"
         if "file" in task and not Path(task["file"]).is_file():
             yield f"tasks.{name}.file: {task['file']!r} is missing (relative to {Path.cwd()})"
-    text = config["corpus"].get("file")
+    yield from _corpus_faults(config["corpus"])
+
+
+def _corpus_faults(corpus: Mapping[str, Any]) -> Iterator[str]:
+    text = corpus.get("file")
     if text is not None and not Path(text).is_file():
         yield f"corpus.file: {text!r} is missing (relative to {Path.cwd()})"
+    rows = "dataset" in corpus or Path(text or "").suffix.lower() in TEXT_ROWS
+    for key in ("text", "label", "classes"):
+        if key in corpus and not rows:
+            yield f"corpus.{key}: only JSONL and Parquet files and data sets have columns"
+    for key in ("split", "config", "revision"):
+        if key in corpus and "dataset" not in corpus:
+            yield f"corpus.{key}: only a `dataset` has one"
 
 
 def _reference_faults(config: Config) -> Iterator[str]:

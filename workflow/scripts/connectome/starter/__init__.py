@@ -80,34 +80,44 @@ def draw(generator: str, seed: int, discovery: int, heldout: int, fit: Fit) -> D
     about: dict[str, Any] = {"status": "ok", "reason": None, "words": counts, "pairs": {}}
     if lacking:
         return Drawn([], about | {"status": "refused", "reason": "; ".join(lacking)})
-    source = _Source(found, kept, fit)
-    pairs = language.draw(source, generator, seed, discovery, heldout)
-    about["pairs"] = {"kept": len(pairs), "dropped": dict(source.dropped)}
-    for split, asked in (("discovery", discovery), ("heldout", heldout)):
-        count = sum(pair["split"] == split for pair in pairs)
-        if count < min(asked, FEWEST):
-            reason = f"only {count} {split} pairs can be made of the words that are one token"
-            if source.dropped:
-                reason += f" (dropped: {_reasons(source.dropped)})"
+    pairs: list[Pair] = []
+    dropped: collections.Counter[str] = collections.Counter()
+    for split, counts_of in (("discovery", (discovery, 0)), ("heldout", (0, heldout))):
+        source: Any = _Source(found, kept, fit, split, dropped)  # all that `draw` asks of a family
+        drawn = language.draw(source, generator, seed, *counts_of)
+        if len(drawn) < min(sum(counts_of), FEWEST):
+            reason = f"only {len(drawn)} {split} pairs can be made of the words that are one token"
+            if dropped:
+                reason += f" (dropped: {_reasons(dropped)})"
             return Drawn([], about | {"status": "refused", "reason": reason})
-    return Drawn(pairs, about)
+        pairs += drawn
+    return Drawn(pairs, about | {"pairs": {"kept": len(pairs), "dropped": dict(dropped)}})
 
 
 class _Source:
-    """A family bound to the words that are there; counts the pairs that do not fit."""
+    """A family bound to the words that are there; counts the pairs of a split that do not fit."""
 
-    def __init__(self, found: ModuleType, words: Words, fit: Fit) -> None:
+    def __init__(
+        self,
+        found: ModuleType,
+        words: Words,
+        fit: Fit,
+        split: str,
+        dropped: collections.Counter[str],
+    ) -> None:
         self.CASES = found.CASES
-        self.dropped: collections.Counter[str] = collections.Counter()
         self._family, self._words, self._fit = found, words, fit
+        self._split, self._dropped = split, dropped
 
     def pair(self, rng: random.Random, case: str) -> Pair | None:
         pair: Pair | None = self._family.pair(rng, case, self._words)
-        fault = None if pair is None else self._fit.pair(pair)
-        if fault is not None:
-            self.dropped[fault] += 1
+        if pair is None or pair["split"] != self._split:
             return None
-        return pair
+        fault = self._fit.pair(pair)
+        if fault is None:
+            return pair
+        self._dropped[fault] += 1
+        return None
 
 
 def _sift(slot: Slot, fit: Fit) -> tuple[list[tuple[str, ...]], dict[str, Any]]:

@@ -26,7 +26,7 @@ TEMPLATES = (
 def pair(rng: random.Random, case: str, words: dict[str, list[tuple[str, ...]]]) -> Pair | None:
     """The corrupted prompt has a name of the other gender.
 
-    What is held out are two names with a place.
+    What is held out are pairs of name and place.
     """
     (woman,), (man,) = rng.choice(words["women"]), rng.choice(words["men"])
     name, other = (woman, man) if case == "she" else (man, woman)
@@ -38,5 +38,5 @@ def pair(rng: random.Random, case: str, words: dict[str, list[tuple[str, ...]]])
         answers=[f" {case}"],
         wrong=[" he" if case == "she" else " she"],
         template=f"gendered_pronoun.{number}",
-        keys=[combination("gendered_pronoun", woman, man, place)],
+        keys=[combination("gendered_pronoun", word, place) for word in (name, other)],
     )

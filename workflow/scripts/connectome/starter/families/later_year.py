@@ -30,9 +30,7 @@ def _entry(century: str, year: str) -> Entry:
     return Entry((century, year), ((prompt.partition("{year}")[0], year),))
 
 
-SLOTS = {
-    "years": Slot([_entry(c, year) for c in lists.CENTURIES for year in lists.YEARS], FEWEST)
-}
+SLOTS = {"years": Slot([_entry(c, year) for c in lists.CENTURIES for year in lists.YEARS], FEWEST)}
 
 
 @functools.cache
@@ -47,7 +45,7 @@ def _centuries(years: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:
 def pair(rng: random.Random, case: str, words: dict[str, list[tuple[str, ...]]]) -> Pair | None:
     """Answers: all years above the clean prompt's; wrong: that year and all below.
 
-    What is held out are events with the years of both prompts.
+    What is held out are pairs of event and year.
     """
     centuries = _centuries(tuple((century, year) for century, year in words["years"]))
     if not centuries:
@@ -67,5 +65,5 @@ def pair(rng: random.Random, case: str, words: dict[str, list[tuple[str, ...]]])
         answers=[other for other in years if other > year],
         wrong=[other for other in years if other <= year],
         template=f"later_year.{number}",
-        keys=[combination("later_year", event, year, earlier)],
+        keys=[combination("later_year", event, some) for some in (year, earlier)],
     )

@@ -1,4 +1,4 @@
-"""Induction: random words, twice; what followed a word the first time follows again (Olsson 2022)."""
+"""Induction: random words, twice; what followed a word follows it again (Olsson 2022)."""
 
 import random
 
@@ -16,7 +16,7 @@ def pair(rng: random.Random, case: str, words: dict[str, list[tuple[str, ...]]])
     """The corrupted prompt has two words of the first round exchanged, the second of which the
     repetition asks for: A B C D E A B -> C becomes A B D C E A B -> D.
 
-    What is held out are cues with the two words that may follow.
+    What is held out are pairs of cue and word that follows.
     """
     length = int(case)
     first = [word for (word,) in rng.sample(words["words"], length)]
@@ -32,6 +32,7 @@ def pair(rng: random.Random, case: str, words: dict[str, list[tuple[str, ...]]])
         wrong=[f" {first[other]}"],
         template=f"repeated_words.{length}",
         keys=[
-            combination("repeated_words", first[asked - 1], *sorted((first[asked], first[other])))
+            combination("repeated_words", first[asked - 1], word)
+            for word in (first[asked], first[other])
         ],
     )
