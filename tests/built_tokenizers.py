@@ -10,7 +10,7 @@ from connectome.starter import words
 # each word often enough to become one token; each year once, its century and its end often
 _LISTED = (*words.NAMES, *words.REPEATED, *(form for pair in words.NOUNS for form in pair))
 _VERBS = tuple(form for pair in words.VERBS for form in pair)
-_OTHERS = tuple("the When and The Now she he It was late Words: Yesterday Then to dog year".split())
+_OTHERS = ("the", "When", "and", "The", "Now", "she", "he", "It", "was", "late", "Words:", "dog")
 _ENDS = (*(f"({year})" for year in words.YEARS), *(words.CENTURIES * 5))
 TEXT = [
     " ".join([*_LISTED, *_VERBS, *_OTHERS, *_ENDS, *(f"{c}{year}" for c in words.CENTURIES)])

@@ -87,7 +87,8 @@ def read_dataset(settings: Mapping[str, Any], columns: Sequence[str]) -> Iterato
         builder: Any = datasets.load_dataset_builder(
             folder or name, settings.get("config"), **version
         )
-        if not isinstance(builder, _safe_builders()):
+        readable = isinstance(builder, _safe_builders())
+        if not readable:
             raise DataError(
                 f"corpus.dataset: {name!r} is held as {builder.name!r}, which is not read here; "
                 "give it as Parquet, JSON, CSV, text or Arrow files"

@@ -5,6 +5,7 @@ token may be start, end and padding at once, and only the first place of a docum
 start.
 """
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,14 @@ class Tokenizer:
     def size(self) -> int:
         """Number of tokens, added ones included."""
         return self.backend.get_vocab_size(with_added_tokens=True)
+
+    @functools.cached_property
+    def unknown(self) -> int | None:
+        """The token that stands for what has none; None where everything has one."""
+        if isinstance(self.backend.model, models.Unigram):  # it has a number and keeps it to itself
+            return json.loads(self.backend.to_str())["model"]["unk_id"]
+        token = getattr(self.backend.model, "unk_token", None)
+        return None if token is None else self.backend.token_to_id(token)
 
 
 def build(words: Sequence[str], pattern: str) -> tokenizers.Tokenizer:
@@ -128,7 +137,7 @@ def encode(tokenizer: Tokenizer, text: str) -> list[int]:
         encoding = tokenizer.backend.encode(text, add_special_tokens=False)
     except Exception as error:  # a word-level model without unknown token raises bare Exception
         raise DataError(_unknown(_missing_word(tokenizer.backend, text), text)) from error
-    unknown = _unknown_id(tokenizer.backend)
+    unknown = tokenizer.unknown
     if unknown is not None and unknown in encoding.ids:
         begin, end = encoding.offsets[encoding.ids.index(unknown)]
         if text[begin:end] != tokenizer.backend.id_to_token(unknown):
@@ -138,11 +147,6 @@ def encode(tokenizer: Tokenizer, text: str) -> list[int]:
 
 def _unknown(word: str, text: str) -> str:
     return f"{word!r} is outside the vocabulary of the model (in {text!r})"
-
-
-def _unknown_id(backend: tokenizers.Tokenizer) -> int | None:
-    token = getattr(backend.model, "unk_token", None)
-    return None if token is None else backend.token_to_id(token)
 
 
 def _missing_word(backend: tokenizers.Tokenizer, text: str) -> str:

@@ -138,7 +138,7 @@ def _sift(slot: Slot, fit: Fit) -> tuple[list[tuple[str, ...]], dict[str, Any]]:
 def _said(name: str, counts: Mapping[str, Any], needed: int) -> str:
     return (
         f"{name}: {counts['kept']} of {counts['listed']} are one token in context "
-        f"(dropped: {_reasons(counts['dropped'])}), at least {needed} are needed"
+        f"(dropped: {_reasons(counts['dropped'])}); the task needs {needed}"
     )
 
 
