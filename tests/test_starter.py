@@ -1,4 +1,4 @@
-"""Starter tasks suit any tokenizer: one token in context, equal lengths, what is dropped counted."""
+"""Starter tasks suit any tokenizer: one token in context, equal lengths, all dropped counted."""
 
 import json
 import subprocess
@@ -96,7 +96,7 @@ def test_candidates_that_are_not_one_token_are_counted_by_reason(folders):
 
 
 def test_what_is_dropped_is_what_a_count_by_hand_drops(tmp_path):
-    """Five words: one whole, one unknown, one glued to the prompt, two forms of which one is two."""
+    """Five words: one whole, one unknown, one glued to the prompt, two forms, one in pieces."""
     pieces = ["[UNK]", "▁When", "▁Ann", "▁B", "▁dog", "s", "▁When▁Eve"]
     model = tokenizers.models.Unigram([(piece, -1.0) for piece in pieces], unk_id=0)
     backend = tokenizers.Tokenizer(model)

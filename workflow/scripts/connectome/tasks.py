@@ -225,7 +225,10 @@ def fit(tokenizer: Tokenizer, context: int) -> Fit:
     """What a tokenizer says about the words and pairs of a starter task."""
 
     def pair_fault(pair: Mapping[str, Any]) -> str | None:
-        prompts = [encode_prompt(tokenizer, pair[name]) for name in ("clean", "corrupted")]
+        try:
+            prompts = [encode_prompt(tokenizer, pair[name]) for name in ("clean", "corrupted")]
+        except DataError:
+            return "with something outside the vocabulary"
         if len(prompts[0]) != len(prompts[1]):
             return "with prompts of unequal length"
         if len(prompts[0]) > context:
