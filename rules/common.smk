@@ -189,8 +189,14 @@ def task_files(wildcards):
 
 
 def corpus_files(wildcards):
-    """The user's corpus; none for a generated one."""
-    return [] if wildcards.model in BUILT else config["corpus"].get("file", [])
+    """The user's corpus: its file, or the files of a local data set; none for a generated one."""
+    corpus = config["corpus"]
+    if wildcards.model in BUILT:
+        return []
+    folder = Path(corpus.get("dataset", ""))
+    if "dataset" in corpus and folder.is_dir():
+        return sorted(str(path) for path in folder.rglob("*.*") if path.is_file())
+    return corpus.get("file", [])
 
 
 def mixture_files(pattern):

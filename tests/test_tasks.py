@@ -144,7 +144,10 @@ def test_an_empty_split_is_refused(tokenizer):
 def test_documents_are_paragraphs(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("\ufeffOne day,\nit rained.\n\n\n  \nThe end.")
-    assert list(corpus.read_documents(path)) == ["One day, it rained.", "The end."]
+    assert [found.text for found in corpus.read_documents(path)] == [
+        "One day, it rained.",
+        "The end.",
+    ]
 
 
 @pytest.mark.parametrize("content", [b"", b" \n\n ", b"\xff\xfe\x00"])
@@ -157,9 +160,9 @@ def test_an_empty_or_unreadable_corpus_is_refused(tmp_path, content):
 
 def test_a_corpus_stops_at_its_limits_and_cuts_at_the_context(tokenizer):
     texts = ["the cat sees", "the dog", "a b c d a b c d", "the cat"]
-    columns = corpus.encode(texts, tokenizer, 6, documents=9, tokens=14)
+    columns = corpus.encode(corpus.generated(texts), tokenizer, 6, documents=9, tokens=14)
     assert [len(ids) for ids in columns["tokens"]] == [4, 3, 6]
     assert columns["text"] == texts[:3]
-    assert corpus.encode(texts, tokenizer, 6, 2, 99)["document"] == [0, 1]
+    assert corpus.encode(corpus.generated(texts), tokenizer, 6, 2, 99)["document"] == [0, 1]
     with pytest.raises(DataError, match="corpus is empty"):
         corpus.encode([], tokenizer, 6, 2, 99)

@@ -44,6 +44,8 @@ def main(args):
         task, every = path.stem, tables.read_table(path)
         discovery = prompts.of_table(every, "discovery")
         heldout = prompts.of_table(every, "heldout", settings["pairs"])
+        if not len(heldout):
+            continue  # a refused task
         scales.append(region_writing.final_scale(model, discovery))
         bench = evaluation.bench(
             model,

@@ -23,6 +23,11 @@ def main(args):
     )
     table = tables.read_table(args.prompts)
     heldout, discovery = (prompts.of_table(table, name) for name in ("heldout", "discovery"))
+    meta = {"metric": metric, "split": "heldout", "graph": "additive", "dtype": args.cfg["dtype"]}
+    if not len(heldout):  # a refused task
+        for path, found in zip((args.output, args.summaries), evaluation.tables([]), strict=True):
+            tables.write_table(path, found, args.stamp, meta)
+        return
     bench = evaluation.bench(
         model,
         heldout,
@@ -53,7 +58,6 @@ def main(args):
     rows, summaries = evaluation.tables(
         curves, ablation=kind, ranking=settings["ranking"], seed=seed, **evaluation.counts(bench)
     )
-    meta = {"metric": metric, "split": "heldout", "graph": "additive", "dtype": args.cfg["dtype"]}
     tables.write_table(args.output, rows, args.stamp, meta)
     tables.write_table(args.summaries, summaries, args.stamp, meta)
 

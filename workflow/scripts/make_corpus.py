@@ -1,4 +1,4 @@
-"""The corpus of a model: generated documents or those of a text file, as token ids."""
+"""The corpus of a model: generated documents or those of a file or data set, as token ids."""
 
 from pathlib import Path
 
@@ -7,27 +7,35 @@ import pyarrow as pa
 from connectome import command, corpus, known, language, models, tables, tokenizer
 
 SCHEMA = pa.schema(
-    [("document", pa.int32()), ("text", pa.string()), ("tokens", pa.list_(pa.int32()))]
+    [
+        ("document", pa.int32()),
+        ("text", pa.string()),
+        ("tokens", pa.list_(pa.int32())),
+        ("label", pa.string()),  # null where a document has none
+    ]
 )
 
 
 def main(args):
-    settings = args.cfg["corpus"]
+    settings, seed = args.cfg["corpus"], args.cfg["seed"]
     handle = models.open_handle(args.model)
     if "build" in args.cfg:
-        texts = known.corpus(args.cfg["build"], args.cfg["seed"], settings["documents"])
-    elif "file" in settings:
-        texts = corpus.read_documents(Path(settings["file"]))
+        texts = known.corpus(args.cfg["build"], seed, settings["documents"])
+        found = corpus.generated(texts)
+    elif "language" in settings:
+        found = corpus.generated(language.corpus(seed, settings["documents"]))
     else:
-        texts = language.corpus(args.cfg["seed"], settings["documents"])
+        found = corpus.read(settings)
     columns = corpus.encode(
-        texts,
+        found,
         tokenizer.load(handle.directory),
         handle.context,
         settings["documents"],
         settings["tokens"],
+        "the generated corpus" if "build" in args.cfg else corpus.source_of(settings),
     )
-    tables.write_table(args.output, columns, args.stamp, schema=SCHEMA)
+    classes = {"classes": settings.get("classes", [])}
+    tables.write_table(args.output, columns, args.stamp, classes, SCHEMA)
 
 
 if __name__ == "__main__":

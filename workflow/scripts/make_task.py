@@ -27,23 +27,20 @@ SCHEMA = pa.schema(
 def main(args):
     task, pairs = args.cfg["task"], args.cfg["pairs"]
     handle = models.open_handle(args.model)
+    words = tokenizer.load(handle.directory)
+    about = {"status": "ok", "reason": None}
     if "file" in task:
         source, found = task["file"], tasks.read_pairs(Path(task["file"]))
     else:
-        source = f"task {args.cfg['name']}"
+        source, fit = f"task {args.cfg['name']}", tasks.fit(words, handle.context)
         counts = (pairs["discovery"], pairs["heldout"])
-        found = tasks.of_language(
-            generators.pairs(task["generator"], args.cfg["seed"], *counts), source
-        )
-    columns = tasks.encode(
-        found,
-        tokenizer.load(handle.directory),
-        handle.context,
-        pairs,
-        pairs["heldout_share"],
-        source,
-    )
-    tables.write_table(args.output, columns, args.stamp, schema=SCHEMA)
+        drawn, about = generators.draw(task["generator"], args.cfg["seed"], *counts, fit)
+        found = tasks.of_language(drawn, source)
+    columns = {name: [] for name in SCHEMA.names}  # a refused task has no pair
+    if about["status"] == "ok":
+        share = pairs["heldout_share"]
+        columns = tasks.encode(found, words, handle.context, pairs, share, source)
+    tables.write_table(args.output, columns, args.stamp, about, SCHEMA)
 
 
 if __name__ == "__main__":

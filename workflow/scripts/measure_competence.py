@@ -10,12 +10,16 @@ def main(args):
     model = transformer.load(
         models.open_handle(args.model).directory, args.cfg["dtype"], args.device
     )
-    table = tables.read_table(args.prompts)
+    table, about = tables.read_table(args.prompts), tables.read_meta(args.prompts)
+    refused = about["status"] == "refused"
     splits = {}
     for split in ("discovery", "heldout"):
+        if refused:
+            splits[split] = competence.unmeasured()
+            continue
         found = outcomes.of_prompts(model, prompts.of_table(table, split), args.cfg["metric"])
         splits[split] = competence.measure(found, settings["draws"], args.cfg["seed"])
-    reason = competence.verdict(splits["heldout"])
+    reason = about["reason"] if refused else competence.verdict(splits["heldout"])
     record = {
         "task": args.prompts.stem,
         "metric": args.cfg["metric"],
@@ -23,6 +27,7 @@ def main(args):
         "competent": reason is None,
         "reason": reason,
         "splits": splits,
+        "words": about.get("words"),
     }
     arrays.write_json(args.output, record, args.stamp)
 

@@ -34,8 +34,10 @@ def score(
 
     graphs: those of all partitions but `top_features`, which is chosen here by the scores of
     `features`. settings: the configuration's section `circuits`. Exact patching runs on its first
-    `exact_pairs` prompts.
+    `exact_pairs` prompts. Without prompts (a refused task) nothing is scored.
     """
+    if not len(prompts):
+        return Scored(dict(graphs), {})
     ablation = settings["ablation"]
 
     def attribute(some: Mapping[str, PartGraph]) -> dict[tuple[str, str], Scores]:

@@ -15,6 +15,7 @@ from scipy.stats import norm
 from connectome.statistics import bootstrap_weights, mean_interval
 
 Array = np.ndarray
+_SIDES = ("clean", "corrupted")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,12 @@ def measure(outcomes: Outcomes, draws: int, seed: int) -> dict[str, Any]:
     }
 
 
+def unmeasured() -> dict[str, Any]:
+    """What `measure` says of a split without prompts: nothing is defined."""
+    sides = [f"{name}_{s}" for name in ("chance", "accuracy", "metric") for s in _SIDES]
+    return {"pairs": 0, "distinct": 0, **dict.fromkeys([*sides, "gap"])}
+
+
 def proportion_interval(correct: Array, groups: Array, level: float = 0.95) -> dict[str, float]:
     """Share of correct prompts with its Wilson interval; n is the number of distinct groups.
 
@@ -66,7 +73,7 @@ def proportion_interval(correct: Array, groups: Array, level: float = 0.95) -> d
 
 def verdict(heldout: Mapping[str, Any]) -> str | None:
     """Why the model cannot do the task, from the held-out record of `measure`; None if it can."""
-    for side in ("clean", "corrupted"):
+    for side in _SIDES:
         accuracy = heldout[f"accuracy_{side}"]
         chance = heldout[f"chance_{side}"]
         if not accuracy["lo"] > chance:

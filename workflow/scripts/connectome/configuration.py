@@ -37,6 +37,7 @@ PARTITIONS = (
     "features",
     "top_features",
 )
+TEXT_ROWS = (".jsonl", ".ndjson", ".parquet")  # endings of corpus files that have columns
 EXACT_FEATURES = 64  # single nodes whose edges can still be run one by one
 METHODS = ("eap", "eap-ig-inputs", "clean-corrupted", "path")
 
@@ -62,9 +63,10 @@ def read_yaml(path: Path) -> Any:
 def complete(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
     """`config` with every key that it leaves out taken from `defaults`.
 
-    Sections in WHOLE are taken from one of the two, never mixed; an `attributions` section left
-    out by a config with tasks of its own means all of its tasks. A config with models of its own
-    that does not name the page has it named after them.
+    Sections in WHOLE are taken from one of the two, never mixed; models from elsewhere get starter
+    tasks where `tasks` is left out. An `attributions` section left out by a config with tasks or
+    models of its own means all tasks. A config with models of its own that does not name the page
+    has it named after them.
     """
     result = _merge(defaults, config)
     for section in WHOLE:
@@ -72,7 +74,9 @@ def complete(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
             result[section] = config[section]
     # what is no mapping is left for the schema to refuse
     models, tasks, report = (config.get(name, {}) for name in ("models", "tasks", "report"))
-    if "tasks" in config and isinstance(tasks, Mapping) and "attributions" not in config:
+    if "tasks" not in config and isinstance(models, Mapping) and models:
+        result["tasks"] = tasks = model_tasks.default_tasks(models, defaults["tasks"])
+    if tasks and isinstance(tasks, Mapping) and "attributions" not in config:
         result["attributions"] = {"tasks": list(tasks)}
     named = not isinstance(report, Mapping) or "name" in report
     if "models" in config and isinstance(models, Mapping) and not named:
@@ -251,9 +255,20 @@ def _task_faults(config: Config) -> Iterator[str]:
             yield f"tasks.{name}.generator: {task['generator']!r} is no generator; {hint}"
         if "file" in task and not Path(task["file"]).is_file():
             yield f"tasks.{name}.file: {task['file']!r} is missing (relative to {Path.cwd()})"
-    text = config["corpus"].get("file")
+    yield from _corpus_faults(config["corpus"])
+
+
+def _corpus_faults(corpus: Mapping[str, Any]) -> Iterator[str]:
+    text = corpus.get("file")
     if text is not None and not Path(text).is_file():
         yield f"corpus.file: {text!r} is missing (relative to {Path.cwd()})"
+    rows = "dataset" in corpus or Path(text or "").suffix.lower() in TEXT_ROWS
+    for key in ("text", "label", "classes"):
+        if key in corpus and not rows:
+            yield f"corpus.{key}: only JSONL and Parquet files and data sets have columns"
+    for key in ("split", "config", "revision"):
+        if key in corpus and "dataset" not in corpus:
+            yield f"corpus.{key}: only a `dataset` has one"
 
 
 def _reference_faults(config: Config) -> Iterator[str]:

@@ -41,8 +41,8 @@ def path_faults(config: Mapping[str, Any]) -> Iterator[str]:
     """Faults of the paths that a configuration names; relative ones start where the run does."""
     results = config["pathvars"]["results"]
     paths = {"pathvars.results": results}
-    if "file" in config["corpus"]:
-        paths["corpus.file"] = config["corpus"]["file"]
+    corpus = config["corpus"]
+    paths |= {f"corpus.{key}": corpus[key] for key in ("file", "dataset") if key in corpus}
     for section, key in (("models", "path"), ("tasks", "file")):
         entries = config[section].items()
         paths |= {f"{section}.{name}.{key}": e[key] for name, e in entries if key in e}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from connectome import known
+from connectome import known, starter
 from connectome.errors import did_you_mean
 
 Config = Mapping[str, Any]
@@ -17,20 +17,50 @@ def built_models(config: Config) -> list[str]:
 def tasks_of(config: Config, model: str) -> list[str]:
     """Tasks of a model: those it lists, else every task whose words it has.
 
-    A built model has the words of its own generator alone; prompt files and the micro-language
-    belong to all others.
+    A built model has the words of its own generator alone, a model trained here those of the
+    micro-language; starter tasks belong to models from elsewhere, which do tasks of the
+    micro-language only where they list them or where the configuration has no starter task. Prompt
+    files belong to all but built models.
     """
     source = config["models"][model]
     if "tasks" in source:
         return list(source["tasks"])
-    return [name for name, task in config["tasks"].items() if _speaks(source, task)]
+    found = [name for name, task in config["tasks"].items() if _speaks(source, task)]
+    starters = [name for name in found if _is_starter(config["tasks"][name])]
+    if not starters:
+        return found
+    return [name for name in found if name in starters or "file" in config["tasks"][name]]
+
+
+def default_tasks(
+    models: Mapping[str, Any], language: Mapping[str, Any]
+) -> dict[str, Mapping[str, Any]]:
+    """The section `tasks` where a configuration has none: starter tasks for models from elsewhere.
+
+    language: the tasks of the default configuration, for all other models.
+    """
+    sources = [source for source in models.values() if isinstance(source, Mapping)]
+    ours = [source for source in sources if not _is_foreign(source)]
+    foreign = len(ours) < len(sources)
+    return {**(language if ours or not foreign else {}), **(starter.tasks() if foreign else {})}
+
+
+def _is_foreign(source: Mapping[str, Any]) -> bool:
+    """Whether a model was made elsewhere, with a tokenizer of its own."""
+    return "path" in source or "hub" in source
+
+
+def _is_starter(task: Mapping[str, Any]) -> bool:
+    return starter.family(task.get("generator", "")) is not None
 
 
 def _speaks(source: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
-    """Whether the words of a task are those of a model, as far as the configuration tells."""
+    """Whether the words of a task may be those of a model, as far as the configuration tells."""
     generator = task.get("generator", "")
     if "build" in source:
         return bool(generator == known.generator(source["build"]))
+    if _is_starter(task):
+        return _is_foreign(source)
     return known.family(generator) is None
 
 
@@ -82,11 +112,14 @@ def _own(source: Mapping[str, Any]) -> str:
     if "build" in source:
         own = known.generator(source["build"])
         return f"give it one with the generator {own!r} under `tasks`"
-    return "give it one with a file, or with a generator of the micro-language, under `tasks`"
+    kind = "a starter generator" if _is_foreign(source) else "a generator of the micro-language"
+    return f"give it one with a file, or with {kind}, under `tasks`"
 
 
 def _remedy(task: Mapping[str, Any]) -> str:
     generator = task.get("generator", "")
+    if _is_starter(task):
+        return "add a model {path: ...} or {hub: ...}, or leave it out"
     if known.family(generator) is None:
         return "list it in the `tasks` of a model, or leave it out"
     return f"add a model {{build: {generator.removeprefix('known_')}}}, or leave it out"

@@ -12,6 +12,21 @@ from connectome.attribution import Scores
 from connectome.parts import PartGraph
 
 FEATURES, TOP_FEATURES = "features", "top_features"
+_TEXT, _COUNT, _SCORE = pa.string(), pa.int32(), pa.float64()
+_NAMES = {"partition": _TEXT, "method": _TEXT, "ablation": _TEXT}
+_MEASURES = dict.fromkeys(("score", "se", "mean_abs", "sign_share"), _SCORE) | {"n": _COUNT}
+# of a task without prompts
+_EMPTY = {
+    "nodes": pa.schema(
+        _NAMES | dict.fromkeys(("node", "site", "kind"), _TEXT) | {"features": _COUNT} | _MEASURES
+    ),
+    "edges": pa.schema(
+        _NAMES
+        | dict.fromkeys(("src", "dst", "slot", "src_site", "dst_site"), _TEXT)
+        | {"n_src": _COUNT, "n_dst": _COUNT}
+        | _MEASURES
+    ),
+}
 
 
 def build(
@@ -124,7 +139,7 @@ def node_table(
                 }
             )
         )
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables) if tables else _EMPTY["nodes"].empty_table()
 
 
 def edge_table(
@@ -163,7 +178,7 @@ def edge_table(
                 }
             )
         )
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables) if tables else _EMPTY["edges"].empty_table()
 
 
 def edge_matrix(table: pa.Table, graph: PartGraph) -> np.ndarray:

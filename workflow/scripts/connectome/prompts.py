@@ -25,8 +25,8 @@ class Batch:
     @classmethod
     def of(cls, prompts: list[list[int]], pad_left: bool = False) -> "Batch":
         """Pad lists of ids to the longest."""
-        lengths = torch.tensor([len(ids) for ids in prompts])
-        longest = int(lengths.max())
+        lengths = torch.tensor([len(ids) for ids in prompts], dtype=torch.int64)
+        longest = max(map(len, prompts), default=0)
         starts = longest - lengths if pad_left else torch.zeros_like(lengths)
         block = torch.zeros(len(prompts), longest, dtype=torch.int64)
         for row, (ids, start) in enumerate(zip(prompts, starts.tolist(), strict=True)):
@@ -107,8 +107,9 @@ class Prompts:
 
 def padded(lists: Sequence[Sequence[int]]) -> Tensor:
     """Id lists as one int64 tensor (n, longest), -1 behind shorter ones."""
-    longest = max(map(len, lists))
-    return torch.tensor([[*ids, *[-1] * (longest - len(ids))] for ids in lists])
+    longest = max(map(len, lists), default=0)
+    rows = [[*ids, *[-1] * (longest - len(ids))] for ids in lists]
+    return torch.tensor(rows, dtype=torch.int64).reshape(len(lists), longest)
 
 
 def of_lists(
@@ -137,12 +138,15 @@ def of_lists(
         Batch.of([list(ids) for ids in corrupted], pad_left),
         padded(right),
         padded(wrong),
-        np.array([number[key] for key in keys]),
+        np.array([number[key] for key in keys], dtype=np.int64),
     )
 
 
 def of_table(table: Any, split: str, limit: int | None = None) -> Prompts:
-    """Pairs of one split of `tasks/{task}.parquet`, at most `limit`, in the table's order."""
+    """Pairs of one split of `tasks/{task}.parquet`, at most `limit`, in the table's order.
+
+    A refused task has none.
+    """
     rows = [row for row in table.to_pylist() if row["split"] == split][:limit]
 
     def column(name: str) -> list[list[int]]:

@@ -137,9 +137,9 @@ def final_scale(model: Transformer, prompts: Prompts) -> float:
 
 
 def reader_of(model: Transformer, scales: Sequence[float]) -> Reader:
-    """The final norm at its mean scale over tasks, and the folded unembedding."""
+    """The final norm at its mean scale over tasks (1 without any), and the folded unembedding."""
     unembedding = model.unembedding.double().cpu().numpy()
-    return Reader(unembedding, float(np.mean(scales)), model.size.centred)
+    return Reader(unembedding, float(np.mean(scales or [1.0])), model.size.centred)
 
 
 def all_rows(

@@ -1,7 +1,7 @@
 """Tasks: pairs of clean and corrupted prompts with right and wrong answer tokens.
 
-A pair is read from a user's file or made by a generator of the micro-language, encoded in
-context, and put into exactly one split. Every faulty row is named in one message.
+A pair is read from a user's file or made by a generator, encoded in context, and put into exactly
+one split. Every faulty row is named in one message.
 """
 
 import csv
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from connectome.errors import DataError
-from connectome.tokenizer import Tokenizer, answer_ids, encode_prompt
+from connectome.starter import Fit
+from connectome.tokenizer import Tokenizer, answer_ids, encode_prompt, word_fault
 
 SPLITS = ("discovery", "heldout")
 _COLUMNS = ("clean", "corrupted", "answers", "wrong")
@@ -117,7 +118,7 @@ def _answers(cell: Any, name: str) -> tuple[str, ...]:
 
 
 def of_language(found: Sequence[Mapping[str, Any]], source: str) -> list[Pair]:
-    """Pairs of the micro-language (`language.pairs`), numbered for error messages."""
+    """Pairs of a generator (`language.pairs`), numbered for error messages."""
     return [
         Pair(
             pair["clean"],
@@ -218,6 +219,27 @@ def _encode_pair(
         if len(set(ids)) != len(ids):
             raise DataError(f"{name!r} holds the same token twice")
     return clean, corrupted, right, wrong
+
+
+def fit(tokenizer: Tokenizer, context: int) -> Fit:
+    """What a tokenizer says about the words and pairs of a starter task."""
+
+    def pair_fault(pair: Mapping[str, Any]) -> str | None:
+        try:
+            prompts = [encode_prompt(tokenizer, pair[name]) for name in ("clean", "corrupted")]
+        except DataError:
+            return "with something outside the vocabulary"
+        if len(prompts[0]) != len(prompts[1]):
+            return "with prompts of unequal length"
+        if len(prompts[0]) > context:
+            return "longer than the context"
+        try:
+            _encode_pair(of_language([pair], "")[0], tokenizer, context)
+        except DataError:
+            return "whose answer is no token of its own"
+        return None
+
+    return Fit(lambda prompt, word: word_fault(tokenizer, prompt, word), pair_fault)
 
 
 def _hashed_split(clean: str, heldout_share: float) -> str:

@@ -5,6 +5,7 @@ token may be start, end and padding at once, and only the first place of a docum
 start.
 """
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +44,14 @@ class Tokenizer:
         special = {number for number, token in added.items() if token.special} - {self.start}
         every = self.backend.get_vocab(with_added_tokens=True).values()
         return 1 + max((number for number in every if number not in special), default=-1)
+
+    @functools.cached_property
+    def unknown(self) -> int | None:
+        """The token that stands for what has none; None where everything has one."""
+        if isinstance(self.backend.model, models.Unigram):  # it has a number and keeps it to itself
+            return json.loads(self.backend.to_str())["model"]["unk_id"]
+        token = getattr(self.backend.model, "unk_token", None)
+        return None if token is None else self.backend.token_to_id(token)
 
 
 def build(words: Sequence[str], pattern: str) -> tokenizers.Tokenizer:
@@ -139,7 +148,7 @@ def encode(tokenizer: Tokenizer, text: str) -> list[int]:
         encoding = tokenizer.backend.encode(text, add_special_tokens=False)
     except Exception as error:  # a word-level model without unknown token raises bare Exception
         raise DataError(_unknown(_missing_word(tokenizer.backend, text), text)) from error
-    unknown = _unknown_id(tokenizer.backend)
+    unknown = tokenizer.unknown
     if unknown is not None and unknown in encoding.ids:
         begin, end = encoding.offsets[encoding.ids.index(unknown)]
         if text[begin:end] != tokenizer.backend.id_to_token(unknown):
@@ -149,11 +158,6 @@ def encode(tokenizer: Tokenizer, text: str) -> list[int]:
 
 def _unknown(word: str, text: str) -> str:
     return f"{word!r} is outside the vocabulary of the model (in {text!r})"
-
-
-def _unknown_id(backend: tokenizers.Tokenizer) -> int | None:
-    token = getattr(backend.model, "unk_token", None)
-    return None if token is None else backend.token_to_id(token)
 
 
 def _missing_word(backend: tokenizers.Tokenizer, text: str) -> str:
@@ -195,6 +199,17 @@ def answer_ids(tokenizer: Tokenizer, prompt: str, answer: str) -> list[int]:
             f"an answer is exactly one token{_blank_hint(tokenizer, prompt, answer)}"
         )
     return added
+
+
+def word_fault(tokenizer: Tokenizer, prompt: str, word: str) -> str | None:
+    """In a few words why `word` (its blank included) is not one token behind `prompt`."""
+    try:
+        before, both = encode(tokenizer, prompt), encode(tokenizer, prompt + word)
+    except DataError:
+        return "outside the vocabulary"
+    if both[: len(before)] != before:
+        return "merged with the text before"
+    return None if len(both) == len(before) + 1 else "more than one token"
 
 
 def _blank_hint(tokenizer: Tokenizer, prompt: str, answer: str) -> str:

@@ -149,7 +149,7 @@ def draw(rows: Sequence[Mapping[str, str]]) -> Figure:
     if facts.get("cannot"):
         style.notice(axes, f"the model cannot do this task: {facts['cannot']}")
     if not edges:
-        axes.text(0.5, len(lines) / 2, "no edge is left", ha="center")
+        axes.text(0.25, len(lines) / 2 - 0.5, "no edge is left", ha="center", va="center")
     figure.legend(handles=_legend(), loc="outside lower center", ncols=5)
     return figure
 

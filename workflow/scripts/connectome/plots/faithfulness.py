@@ -85,6 +85,8 @@ def draw(rows: list[dict[str, str]]) -> Figure:
     grid[2, 0].set_xlabel("nodes kept")
     for line in (1, 2):
         grid[line, 1].set_xlabel("features in its parts")
+    if not rows:
+        style.notice(grid[0, 0], "nothing was run: the task is refused, see its competence")
     if any(row["competent"] != "true" for row in rows):
         for axes in grid.ravel():
             style.notice(axes, "the model cannot do this task")

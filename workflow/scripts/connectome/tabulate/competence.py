@@ -23,6 +23,7 @@ COLUMNS = (
     *(name + end for name in MEASURES for end in ("", "_lo", "_hi")),
     "competent",
     "reason",
+    "words",
 )
 PROMPT_COLUMNS = ("model", "task", "split", "pair", "clean", "corrupted", "answers", "wrong")
 
@@ -39,6 +40,7 @@ def rows(records: Iterable[tuple[Mapping[str, str], Mapping[str, Any]]]) -> list
             "chance": defined(measured.get("chance_clean", record.get("chance"))),
             "competent": record["competent"],
             "reason": record["reason"],
+            "words": kept_words(record.get("words") or {}),
         }
         | {
             name + end: defined((measured.get(name) or {}).get(key))
@@ -48,6 +50,16 @@ def rows(records: Iterable[tuple[Mapping[str, str], Mapping[str, Any]]]) -> list
         for names, record in records
         for split, measured in record["splits"].items()
     ]
+
+
+def kept_words(words: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """How many candidates of a starter task are one token in context, and why others are not."""
+    said = []
+    for name, counts in words.items():
+        dropped = [f"{count} {reason}" for reason, count in sorted(counts["dropped"].items())]
+        left_out = f" (dropped: {', '.join(dropped)})" if dropped else ""
+        said.append(f"{name} {counts['kept']} of {counts['listed']}{left_out}")
+    return "; ".join(said) or None
 
 
 def prompt_rows(

@@ -105,8 +105,9 @@ def _model_rows(tables: Mapping[str, list[Mapping[str, str]]]) -> Iterator[Row]:
     yield _spread(
         "accuracy_corrupted", (number(row["accuracy_corrupted"]) for row in able), **source
     )
-    yield _spread("pairs", (number(row["pairs"]) for row in heldout), **source)
-    yield _spread("distinct", (number(row["distinct"]) for row in heldout), **source)
+    measured = [row for row in heldout if row["pairs"] != "0"]  # a refused task has none
+    yield _spread("pairs", (number(row["pairs"]) for row in measured), **source)
+    yield _spread("distinct", (number(row["distinct"]) for row in measured), **source)
 
 
 def _site_rows(tables: Mapping[str, list[Mapping[str, str]]]) -> Iterator[Row]:

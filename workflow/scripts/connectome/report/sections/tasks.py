@@ -25,6 +25,11 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
             "of_model": results.summary(model["model"]),
             "trained": plan["models"].get(model["model"], {}).get("trained", False),
             "competence": competence.where(model=model["model"], split="heldout"),
+            "starters": [
+                row
+                for row in competence.where(model=model["model"], split="heldout")
+                if row["words"]
+            ],
             "prompts": prompts.where(model=model["model"]),
         }
         for model in results.table("models").lines
