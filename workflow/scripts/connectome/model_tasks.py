@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from connectome import known
+from connectome import known, lineage
 from connectome.errors import did_you_mean
 
 Config = Mapping[str, Any]
@@ -18,9 +18,11 @@ def tasks_of(config: Config, model: str) -> list[str]:
     """Tasks of a model: those it lists, else every task whose words it has.
 
     A built model has the words of its own generator alone; prompt files and the micro-language
-    belong to all others.
+    belong to all others. A checkpoint that lists none does those of the model it belongs to.
     """
     source = config["models"][model]
+    if "tasks" not in source:
+        source = config["models"][lineage.origin_of(config, model)]
     if "tasks" in source:
         return list(source["tasks"])
     return [name for name, task in config["tasks"].items() if _speaks(source, task)]
