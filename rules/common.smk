@@ -265,7 +265,9 @@ def pair_slice(wildcards):
     left, right = (lineage.origin_of(config, name) for name in (wildcards.left, wildcards.right))
     return canonical(
         {
-            "comparison": {key: config["comparison"][key] for key in ["partitions", "tokens", "draws"]},
+            "comparison": {
+                key: config["comparison"][key] for key in ["partitions", "tokens", "draws"]
+            },
             "same_run": left == right,
             "seed": config["seed"],
             "skip_start": config["covariance"]["skip_start"],
@@ -290,7 +292,9 @@ def comparison_slice(wildcards):
 def pair_files(pattern):
     """Files of a pattern for every pair of compared models and dictionary."""
     return [
-        pattern.replace("{dictionary}", dictionary).replace("{left}", left).replace("{right}", right)
+        pattern.replace("{dictionary}", dictionary)
+        .replace("{left}", left)
+        .replace("{right}", right)
         for dictionary in DICTIONARIES
         for left, right in PAIRS
     ]

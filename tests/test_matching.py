@@ -100,7 +100,7 @@ def activity(seed, order=None, turn=None, groups=3, tokens=600):
     signals = np.random.default_rng(11).standard_normal((tokens, groups))
     values = rng.standard_normal((tokens, len(GROUPS)))
     for group in range(groups):
-        values[:, GROUPS == group] += 2 * signals[:, group, None]
+        values[:, group == GROUPS] += 2 * signals[:, group, None]
     values = values if turn is None else values * turn
     return values if order is None else values[:, order]
 
@@ -138,7 +138,7 @@ def test_a_profile_correlation_is_that_of_the_signed_means_of_z_scores():
     )
     for part in range(3):
         a, b = (
-            ((x - x.mean(0)) / x.std(0))[:, GROUPS == part].mean(axis=1) for x in (values, others)
+            ((x - x.mean(0)) / x.std(0))[:, part == GROUPS].mean(axis=1) for x in (values, others)
         )
         assert abs(found.correlation[part, part]) == pytest.approx(abs(np.corrcoef(a, b)[0, 1]))
 

@@ -1,4 +1,4 @@
-"""ROIs of two models matched: by the features they share, and by what they do on the same tokens."""
+"""ROIs of two models matched: by features they share, by what they do on the same tokens."""
 
 import functools
 from pathlib import Path
@@ -28,7 +28,9 @@ def recorded(parts, partitions_file, cfg):
     settings, table = cfg["comparison"], partitions.load(partitions_file)
     labels = {name: partitions.labels(table, name) for name in settings["partitions"]}
     sites = list(labels[settings["partitions"][0]])
-    columns = functools.partial(read, parts, skip_start=cfg["skip_start"], tokens=settings["tokens"])
+    columns = functools.partial(
+        read, parts, skip_start=cfg["skip_start"], tokens=settings["tokens"]
+    )
     readers = {site: lambda site=site: columns(site)[0] for site in sites}
     return comparison.Recorded(readers, labels, columns(sites[0])[1])
 

@@ -49,7 +49,9 @@ def series(config: Config, tasks: Mapping[str, list[str]]) -> list[str]:
         for name in place
         if any(other != name and set(tasks[name]) & set(tasks[other]) for other in place)
     ]
-    return sorted(kept, key=lambda name: (place[origin_of(config, name)], step_of(config, name) or 0))
+    return sorted(
+        kept, key=lambda name: (place[origin_of(config, name)], step_of(config, name) or 0)
+    )
 
 
 def pairs(config: Config, tasks: Mapping[str, list[str]]) -> list[tuple[str, str]]:

@@ -81,9 +81,10 @@ def _holds(row: Row) -> bool:
 def verdicts(matching: Sequence[Row], matched: Sequence[Row], overlaps: Sequence[Row]) -> list[Row]:
     """comparison.csv: per pair of models and measure how much is the same, beside chance.
 
-    `features`: median AMI over the sites compared, `above` those where it is beyond permuted labels;
-    `profiles`: mean |r| of matched ROIs, `above` the ROIs that hold against both nulls; `circuits`:
-    median Jaccard index over the tasks that both models can do, `above` those beyond chance.
+    `features`: median AMI over the sites compared, `above` those where it is beyond permuted
+    labels; `profiles`: mean |r| of matched ROIs, `above` the ROIs that hold against both nulls;
+    `circuits`: median Jaccard index over the tasks that both models can do, `above` those beyond
+    chance.
     """
     result = [row for row in map(_of_profiles(matched), matching) if row]
     groups: dict[tuple[Any, ...], list[Row]] = {}
@@ -122,7 +123,8 @@ def _of_profiles(matched: Sequence[Row]) -> Any:
             "null_hi": row["permuted_hi"],
             "p": row["p_permuted_adj"],
             **{
-                key: row[key] for key in ("rolled", "p_rolled", "parts_left", "parts_right", "reason")
+                key: row[key]
+                for key in ("rolled", "p_rolled", "parts_left", "parts_right", "reason")
             },
         }
 

@@ -1,6 +1,6 @@
 """growth.csv: competence, ROIs, modularity and circuit sizes of each model, in order."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,19 +44,18 @@ def rows(
     result = []
     for model in models:
         name = model["model"]
-        own: Callable[[Sequence[Mapping[str, Any]]], list[Any]] = lambda table: [  # noqa: E731
-            row
-            for row in table
-            if row["model"] == name  # noqa: B023
-        ]
         found = [
-            *_competence(own(competence)),
-            *_rois(own(sites), own(partitions)),
-            *_circuits(own(sizes), method),
-            *own(structure),
+            *_competence(_of(name, competence)),
+            *_rois(_of(name, sites), _of(name, partitions)),
+            *_circuits(_of(name, sizes), method),
+            *_of(name, structure),
         ]
         result += [dict.fromkeys(COLUMNS) | {"dictionary": ""} | row | model for row in found]
     return result
+
+
+def _of(model: str, table: Sequence[Mapping[str, Any]]) -> list[Any]:
+    return [row for row in table if row["model"] == model]
 
 
 def _number(text: str) -> float | None:
@@ -85,7 +84,7 @@ def _rois(sites: Sequence[Text], partitions: Sequence[Text]) -> Iterator[Row]:
     pairs = dict.fromkeys((row["dictionary"], row["kind"]) for row in sites)
     for dictionary, kind in pairs:
         partition = _PARTITIONS[kind]
-        names = {"dictionary": dictionary, "partition": partition}
+        names: Row = {"dictionary": dictionary, "partition": partition}
         fitted = [
             row
             for row in sites
@@ -114,12 +113,16 @@ def _rois(sites: Sequence[Text], partitions: Sequence[Text]) -> Iterator[Row]:
         edges = {row["site"]: int(row["edges"]) for row in fitted if row["site"] in saved}
         grouped = {row["site"]: int(row["grouped"]) for row in fitted}
         live = {row["site"]: int(row["live"]) for row in fitted}
-        for quantity, part, whole in (("grouped", grouped, live), ("saved", saved, edges)):
+        ratios: tuple[tuple[str, dict[str, Any], dict[str, int]], ...] = (
+            ("grouped", grouped, live),
+            ("saved", saved, edges),
+        )
+        for quantity, part, whole in ratios:
             for site in part:
                 ratio = share(part[site], whole[site])
                 yield names | {"quantity": quantity, "of": site, "value": ratio}
-            total = share(sum(part.values()), sum(whole.values()))
-            yield names | {"quantity": quantity, "of": ALL, "value": total, "n": len(part)}
+            ratio = share(sum(part.values()), sum(whole.values()))
+            yield names | {"quantity": quantity, "of": ALL, "value": ratio, "n": len(part)}
 
 
 def _circuits(sizes: Sequence[Text], method: str) -> Iterator[Row]:
@@ -131,7 +134,7 @@ def _circuits(sizes: Sequence[Text], method: str) -> Iterator[Row]:
             size = int(row["edges"]) / int(row["edges_all"]) if reached else None
             groups.setdefault((row["dictionary"], row["partition"]), []).append((row["task"], size))
     for (dictionary, partition), found in groups.items():
-        names = {"dictionary": dictionary, "partition": partition, "quantity": "circuit"}
+        names: Row = {"dictionary": dictionary, "partition": partition, "quantity": "circuit"}
         yield from (names | {"of": task, "value": size} for task, size in found)
         known = [size for _, size in found if size is not None]
         yield names | {"of": ALL, "value": median(known), "n": len(known)}

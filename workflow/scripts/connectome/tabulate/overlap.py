@@ -19,7 +19,9 @@ OWN_HEADS = (
 )
 FEWEST = 3  # matched ROIs below which an overlap says nothing
 
-Scores = Mapping[tuple[str, str], Mapping[str, float]]  # {(partition, nodes | edges): {name: score}}
+Scores = Mapping[
+    tuple[str, str], Mapping[str, float]
+]  # {(partition, nodes | edges): {name: score}}
 
 
 class Pair(NamedTuple):
