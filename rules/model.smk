@@ -96,7 +96,7 @@ rule take_checkpoint:
         code=code_of("take_checkpoint"),
     shell:
         "{resources.python:q} {resources.scripts:q}/take_checkpoint.py --files {input:q}"
-        " --model-dir $(dirname {output.config:q})"
+        ' --model-dir "$(dirname {output.config:q})"'
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 

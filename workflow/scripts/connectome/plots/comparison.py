@@ -17,6 +17,7 @@ from connectome.plots.palette import (
     ORANGE,
     PAPER,
     PURPLE,
+    RULE,
     SKY,
     VERMILLION,
     series_of,
@@ -31,7 +32,7 @@ _TASKS = tuple(
     zip((BLUE, VERMILLION, GREEN, PURPLE, INK, ORANGE, SKY, MUTED), "osD^vPX*", strict=True)
 )
 _GROWTH = ("accuracy", "rois", "effective_rois", "modularity", "circuit")
-_MATRICES = {"profiles": "mean |r| of matched ROIs", "features": "AMI of the same neurons"}
+_MATRICES = {"profiles": "matched ROIs, |r|", "features": "same neurons, AMI"}
 _DARK, _LIGHT = "#101418", "#fdfdfd"  # text on cells, which keep their colour on a dark page
 
 
@@ -69,20 +70,21 @@ def draw(rows: list[dict[str, str]]) -> Figure:
         style.panel(axes, letter)
     _accuracy(panels["a"], [row for row in rows if row["panel"] == "accuracy"])
     _curves(panels["b"], [row for row in rows if row["panel"] == "rois"], "", "-")
-    effective = [row for row in rows if row["panel"] == "effective_rois"]
-    _curves(panels["b"], effective, "effective number", "--")
+    _curves(
+        panels["b"], [row for row in rows if row["panel"] == "effective_rois"], "effective", "--"
+    )
     _curves(panels["c"], [row for row in rows if row["panel"] == "modularity"], "", "-", True)
     _curves(panels["d"], [row for row in rows if row["panel"] == "circuit"], "", "-")
     for letter, title in zip(
         "abcd",
-        ("accuracy, held-out prompts", "ROIs, all sites", "modularity, mean over sites",
-         "edges of the faithful circuit"),
+        ("accuracy", "number of ROIs", "modularity of ROIs", "edges of circuit"),
         strict=True,
     ):  # fmt: skip
         _finish(panels[letter], title, models, place, rows)
-    panels["d"].set_ylim(bottom=0)
     panels["d"].yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-    panels["b"].set_ylim(bottom=0)
+    for letter in "bcd":  # room for the legends
+        low, high = panels[letter].get_ylim()
+        panels[letter].set_ylim(min(low, 0), high + 0.45 * (high - min(low, 0)))
     image = None
     for letter, measure in zip("ef", _MATRICES, strict=True):
         shown = [row for row in rows if row["panel"] == measure]
@@ -126,11 +128,9 @@ def _curves(
         line.set(markerfacecolor=face, markeredgecolor=look.outline)
         if null:
             level = style.numbers(curve, "null_hi")
-            axes.plot(x, level, ":", color=look.colour, label="labels permuted, 95 %")
+            axes.plot(x, level, ":", color=look.colour, label="labels permuted")
     if rows:
-        low, high = axes.get_ylim()
-        axes.set_ylim(low, high + 0.35 * (high - low))  # room for the legend
-        axes.legend(loc="upper left", fontsize=style.SMALL - 1.5, handlelength=2.0)
+        axes.legend(loc="best", fontsize=style.SMALL - 1.5, handlelength=2.0)
     else:
         style.notice(axes, "nothing to show")
 
@@ -170,10 +170,13 @@ def _matrix(axes: Axes, rows: Sequence[Mapping[str, str]], models: Sequence[str]
     axes.set_yticks(range(n), [style.printable(model, 14) for model in models])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+    for i in range(n):
+        axes.plot([i - 0.5, i + 0.5], [i - 0.5, i + 0.5], color=RULE, lw=0.6)
     image = axes.imshow(values, cmap=colormaps["Blues"], vmin=0, vmax=1, interpolation="none")
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
-            text = f"{value:.2f}".replace("0.", ".", 1) + ("" if beyond[i, j] else "\n(chance)")
+            shown = f"{round(value, 2) + 0.0:.2f}".replace("-", "\u2212").replace("0.", ".", 1)
+            text = shown + ("" if beyond[i, j] else "\n(chance)")
             colour = _LIGHT if value > 0.55 else _DARK
             axes.text(j, i, text, ha="center", va="center", fontsize=6, color=colour)
     labels = [series_of([name])[name].label for name in partitions]
