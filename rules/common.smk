@@ -9,7 +9,7 @@ HOME = Path(str(workflow.current_basedir)).parent
 SCRIPTS = str(HOME / "workflow" / "scripts")
 sys.path.insert(0, SCRIPTS)
 
-from connectome import checkpoint, configuration, digest, folders, model_tasks
+from connectome import checkpoint, configuration, digest, folders, lineage, model_tasks
 from connectome import report as page
 from connectome.command import canonical
 from connectome.errors import ConnectomeError
@@ -42,8 +42,11 @@ GPU = configuration.cards_asked_for(DEVICE)
 MODELS = list(config["models"])
 TRAINED = configuration.trained_models(config)
 BUILT = model_tasks.built_models(config)
+TAKEN = lineage.taken_models(config)
 TASKS = list(config["tasks"])
 TASKS_OF = {model: model_tasks.tasks_of(config, model) for model in MODELS}
+COMPARED = lineage.series(config, TASKS_OF)
+PAIRS = lineage.pairs(config, TASKS_OF)
 DICTIONARIES = config["dictionaries"]
 CHECKPOINTS = config["training"]["checkpoints"]
 
@@ -79,6 +82,20 @@ def training_slice(wildcards):
 def build_slice(wildcards):
     """`cfg` of build_model: which model, and the seed of what is random in it."""
     return canonical({"build": config["models"][wildcards.model]["build"], "seed": config["seed"]})
+
+
+def checkpoint_slice(wildcards):
+    """`cfg` of take_checkpoint: which step of which model."""
+    return canonical(config["models"][wildcards.model]["checkpoint"])
+
+
+def checkpoint_files(wildcards):
+    """Files of a checkpoint: its own weights, and what the model it belongs to has besides."""
+    source = config["models"][wildcards.model]["checkpoint"]
+    root, own = f"<results>/{source['of']}", ["config.json", "model.safetensors"]
+    rest = ["generation_config.json", "tokenizer.json", "tokenizer_config.json"]
+    weights = [f"{root}/checkpoints/{source['step']}/{name}" for name in own]
+    return weights + [f"{root}/model/{name}" for name in rest]
 
 
 def model_slice(wildcards):
@@ -168,7 +185,7 @@ def fitted_sites(model):
 
 def model_files(wildcards):
     """Files that describe_model reads: declared, so that new weights make all below stale."""
-    if wildcards.model in TRAINED + BUILT:
+    if wildcards.model in TRAINED + BUILT + TAKEN:
         names = [
             "config.json",
             "generation_config.json",
@@ -261,6 +278,51 @@ def specificity_slice(wildcards):
     )
 
 
+def parts_of(side):
+    """Input function: the activations of the model on this side of a pair."""
+    return lambda wildcards: activation_parts(wildcards[side])
+
+
+def pair_slice(wildcards):
+    """`cfg` of match_rois: how ROIs are compared, and whether the features are the same ones."""
+    left, right = (lineage.origin_of(config, name) for name in (wildcards.left, wildcards.right))
+    return canonical(
+        {
+            "comparison": {
+                key: config["comparison"][key] for key in ["partitions", "tokens", "draws"]
+            },
+            "same_run": left == right,
+            "seed": config["seed"],
+            "skip_start": config["covariance"]["skip_start"],
+        }
+    )
+
+
+def comparison_slice(wildcards):
+    """`cfg` of tabulate_comparison: the models in order, the pairs of them, and what is compared."""
+    return canonical(
+        {
+            "models": lineage.described(config, COMPARED),
+            "pairs": [lineage.relation(config, COMPARED, *pair) for pair in PAIRS],
+            "method": config["report"]["method"],
+            "sizes": config["comparison"]["sizes"],
+            "draws": config["comparison"]["draws"],
+            "seed": config["seed"],
+        }
+    )
+
+
+def pair_files(pattern):
+    """Files of a pattern for every pair of compared models and dictionary."""
+    return [
+        pattern.replace("{dictionary}", dictionary)
+        .replace("{left}", left)
+        .replace("{right}", right)
+        for dictionary in DICTIONARIES
+        for left, right in PAIRS
+    ]
+
+
 PLAN = {
     "models": {
         model: {
@@ -271,6 +333,7 @@ PLAN = {
         }
         for model in MODELS
     },
+    "compared": COMPARED,
     "dictionaries": DICTIONARIES,
     "report": config["report"],
 }

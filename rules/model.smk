@@ -1,4 +1,4 @@
-# Requires: the config. Makes: the models trained or built here, and model.json, the handle of all.
+# Requires: the config. Makes: the models trained, taken from a training or built here, and model.json, the handle of all.
 
 
 rule train_model:
@@ -65,6 +65,38 @@ rule build_model:
     shell:
         "root=$(dirname {output.known:q}) && {resources.python:q} {resources.scripts:q}/build_model.py"
         ' --model-dir "$root/model" --known {output.known:q}'
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule take_checkpoint:
+    input:
+        checkpoint_files,
+    output:
+        config="<results>/{model}/model/config.json",
+        generation="<results>/{model}/model/generation_config.json",
+        weights="<results>/{model}/model/model.safetensors",
+        tokenizer="<results>/{model}/model/tokenizer.json",
+        tokenizer_config="<results>/{model}/model/tokenizer_config.json",
+    log:
+        "<logs>/take_checkpoint/{model}.log",
+    benchmark:
+        "<benchmarks>/take_checkpoint/{model}.tsv"
+    wildcard_constraints:
+        model=one_of(TAKEN),
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=200,
+        runtime=10,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=checkpoint_slice,
+        code=code_of("take_checkpoint"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/take_checkpoint.py --files {input:q}"
+        ' --model-dir "$(dirname {output.config:q})"'
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 

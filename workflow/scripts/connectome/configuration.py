@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from connectome import checkpoint, folders, generators, known, model_tasks
+from connectome import checkpoint, folders, generators, known, lineage, model_tasks
 from connectome.errors import ConfigError, ConnectomeError, ModelError, did_you_mean
 
 # Sections that a user's configuration replaces as a whole: mixing two lists of models or tasks
@@ -136,6 +136,7 @@ def trained_models(config: Config) -> list[str]:
 
 def layers_of(config: Config, model: str) -> int:
     """Number of transformer blocks, known without running anything."""
+    model = lineage.origin_of(config, model)
     source = config["models"][model]
     if "train" in source:
         return int(training_of(config, model)["layers"])
@@ -203,8 +204,10 @@ def check(config: Config, conda: bool = False) -> None:
     and files, the tasks of each model, names used in one section and defined in another, the
     interpreters (not under conda, which brings its own).
     """
-    faults = list(folders.path_faults(config))
+    faults = [*folders.path_faults(config), *lineage.faults(config)]
     for name in config["models"]:
+        if "checkpoint" in config["models"][name] and not lineage.has_origin(config, name):
+            continue  # said above
         try:
             if "path" in config["models"][name]:
                 checkpoint.check_header(Path(config["models"][name]["path"]))

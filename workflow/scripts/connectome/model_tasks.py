@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from connectome import known, starter
+from connectome import known, lineage, starter
 from connectome.errors import did_you_mean
 
 Config = Mapping[str, Any]
@@ -20,9 +20,12 @@ def tasks_of(config: Config, model: str) -> list[str]:
     A built model has the words of its own generator alone, a model trained here those of the
     micro-language; starter tasks belong to models from elsewhere, which do tasks of the
     micro-language only where they list them or where the configuration has no starter task. Prompt
-    files belong to all but built models.
+    files belong to all but built models. A checkpoint that lists none does those of the model it
+    belongs to.
     """
     source = config["models"][model]
+    if "tasks" not in source:
+        source = config["models"][lineage.origin_of(config, model)]
     if "tasks" in source:
         return list(source["tasks"])
     found = [name for name, task in config["tasks"].items() if _speaks(source, task)]

@@ -50,7 +50,7 @@ def describe(name: str, source: Mapping[str, Any], directory: Path, handle: Path
             f"{directory}: the tokenizer has {words.reach} tokens, but the model embeds only "
             f"{size.vocabulary}; they do not belong together"
         )
-    kind = next(key for key in ("train", "build", "path", "hub") if key in source)
+    kind = next(key for key in ("train", "build", "checkpoint", "path", "hub") if key in source)
     return {
         "name": name,
         "source": {"train": "trained", "build": "built"}.get(kind, kind),
