@@ -93,8 +93,10 @@ def test_the_whole_results_are_fresh_elsewhere_with_another_checkout(quick_resul
     """Working folder and checkout both lie elsewhere, and the copy kept no time stamp."""
     checkout = clone(tmp_path / "their checkout")
     work = copy_without_times(quick_results.parent, tmp_path / "their folder")
-    command = [word.replace(str(ROOT), str(checkout)) for word in quick_command(work)[3:]]
-    words = [sys.executable, "-m", "snakemake", *command, "--dry-run"]
+    words = quick_command(work, config="tests/config/quick.yaml")
+    for name in ("Snakefile", "profiles/default"):
+        words[words.index(str(ROOT / name))] = str(checkout / name)
+    words.append("--dry-run")
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert "Nothing to be done" in done.stdout + done.stderr
 
