@@ -6,7 +6,7 @@ GRAPH_TOOL_PYTHON ?= /usr/bin/python3
 SNAKEMAKE := $(PYTHON) -m snakemake --cores $(CORES) $${CONFIG:+--configfile "$$CONFIG"}
 export CONFIG
 
-.PHONY: help setup report figures why verify cost test test-all benchmark lint unlock clean
+.PHONY: help setup report figures why verify cost test test-all benchmark lint docs unlock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -52,6 +52,9 @@ benchmark: setup ## cost of the engine and of the stages, as ratios of one run
 	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/recording.py
 	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/covariance.py
 	@OMP_NUM_THREADS=1 $(GRAPH_TOOL_PYTHON) benchmarks/sbm.py
+
+docs: setup ## docs/stages: a page per stage, from the rules, the schema and the defaults
+	@$(PYTHON) workflow/document.py
 
 clean: ## delete results (the virtual environment stays)
 	rm -rf results

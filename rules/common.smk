@@ -20,9 +20,8 @@ CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 CONDA_PREFIX = workflow.deployment_settings.conda_prefix or Path.cwd() / ".snakemake" / "conda"
 KINDS = ["activation", "attribution"]
 
-config.update(
-    configuration.complete(config, configuration.read_yaml(HOME / "config" / "config.yaml"))
-)
+# bound anew, not updated: in a module, `config` is a dict of the workflow that imports this one
+config = configuration.complete(config, configuration.read_yaml(HOME / "config" / "config.yaml"))
 try:
     folders.check(HOME, Path.cwd(), CONDA_PREFIX if CONDA else None)
     configuration.validate(
@@ -30,6 +29,7 @@ try:
         configuration.read_yaml(HOME / "workflow" / "schemas" / "config.schema.yaml"),
     )
     configuration.check(config, CONDA)
+    folders.check_prefix(config, workflow.modifier.modify_path("<results>"))
     PYTHON = configuration.interpreter(config, "python", CONDA)
     GRAPH_TOOL_PYTHON = configuration.interpreter(config, "graph_tool", CONDA)
 except ConnectomeError as error:
@@ -39,6 +39,14 @@ except ConnectomeError as error:
 # the machine that starts Snakemake has one, so on a cluster whose login node has none say `cuda`.
 DEVICE = config["engine"]["device"]
 GPU = configuration.cards_asked_for(DEVICE)
+
+
+pathvars:
+    results=config["pathvars"]["results"],
+
+
+# where a workflow that imports this one has moved the results of all its modules, it is that
+config["pathvars"] = {"results": workflow.pathvars.get("results")}
 MODELS = list(config["models"])
 TRAINED = configuration.trained_models(config)
 BUILT = model_tasks.built_models(config)
@@ -177,6 +185,20 @@ def code_of(script):
     return canonical(digest.code_digests(root / f"{script}.py", root))
 
 
+def with_files(code, folder):
+    """`code` of a rule whose script reads this folder of the checkout too, its files by content.
+
+    As input files they would be named by where the checkout lies, and stale wherever it moved.
+    """
+    return canonical(json.loads(code) | digest.file_digests(HOME / "workflow" / folder))
+
+
+def own(path):
+    """A file of the user's: taken from the folder where the run works, also under the prefix that
+    another workflow gives to this one as its module."""
+    return local(str(path))
+
+
 @functools.cache
 def fitted_sites(model):
     """Sites of a model on which ROIs are fitted."""
@@ -197,12 +219,13 @@ def model_files(wildcards):
     directory = config["models"][wildcards.model].get("path")
     if directory is None:
         return []
-    return [str(path) for path in checkpoint.files_of(Path(directory))]
+    return [own(path) for path in checkpoint.files_of(Path(directory))]
 
 
 def task_files(wildcards):
     """The user's prompt file of a task; none for a generated one."""
-    return config["tasks"][wildcards.task].get("file", [])
+    task = config["tasks"][wildcards.task]
+    return [own(task["file"])] if "file" in task else []
 
 
 def corpus_files(wildcards):
@@ -212,8 +235,8 @@ def corpus_files(wildcards):
         return []
     folder = Path(corpus.get("dataset", ""))
     if "dataset" in corpus and folder.is_dir():
-        return sorted(str(path) for path in folder.rglob("*.*") if path.is_file())
-    return corpus.get("file", [])
+        return sorted(own(path) for path in folder.rglob("*.*") if path.is_file())
+    return [own(corpus["file"])] if "file" in corpus else []
 
 
 def mixture_files(pattern):
@@ -371,12 +394,6 @@ def settings(*names):
     """`cfg` of a rule that uses these keys of `report`, `figures` or `partitions`, or the seed."""
     known = config["report"] | config["figures"] | config["partitions"] | {"seed": config["seed"]}
     return lambda wildcards: canonical({name: known[name] for name in names})
-
-
-def page_fragments(wildcards):
-    """Templates, style sheet and script of the page."""
-    folder = HOME / "workflow" / "report"
-    return [str(path) for path in sorted(folder.rglob("*.*")) if path.is_file()]
 
 
 def page_slice(wildcards):

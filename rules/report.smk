@@ -8,7 +8,6 @@ rule report:
 
 rule build_report:
     input:
-        page_fragments,
         [f"<results>/{path}" for path in page.inputs(PLAN)],
     output:
         "<results>/report.html",
@@ -26,7 +25,7 @@ rule build_report:
         scripts=SCRIPTS,
     params:
         cfg=page_slice,
-        code=code_of("build_report"),
+        code=with_files(code_of("build_report"), "report"),
     shell:
         "{resources.python:q} {resources.scripts:q}/build_report.py --output {output:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -70,7 +70,7 @@ rule make_partitions:
         sbm=each_fitted_site("<results>/{model}/{dictionary}/sbm/{site}.{kind}.json"),
         covariance=each_fitted_site("<results>/{model}/{dictionary}/covariance/{site}.{kind}.npz"),
         graphs=each_fitted_site("<results>/{model}/{dictionary}/graph/{site}.{kind}.npz"),
-        files=list(config["partitions"]["files"].values()),
+        files=list(map(own, config["partitions"]["files"].values())),
     output:
         "<results>/{model}/{dictionary}/partitions.parquet",
     log:

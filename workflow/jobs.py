@@ -116,6 +116,6 @@ def _stamp(stored: set[str]) -> dict[str, str]:
     for literal in stored:
         text = ast.literal_eval(literal)
         keys = list(json.loads(text)) if text.startswith("{") else []
-        is_code = bool(keys) and all(str(key).endswith(".py") for key in keys)
+        is_code = any(str(key).endswith(".py") for key in keys)
         result["code" if is_code else "cfg"] = text
     return result

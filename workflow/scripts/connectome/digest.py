@@ -27,6 +27,20 @@ def code_digests(script: Path, root: Path) -> dict[str, str]:
     return result
 
 
+def file_digests(folder: Path) -> dict[str, str]:
+    """Digest (12 hex characters) of each file below `folder`, by path from beside the folder.
+
+    For what a script reads beside its code: fragments of a page, a style sheet. Hidden files do
+    not count.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {
+        path.relative_to(folder.parent).as_posix(): _short_digest(path.read_bytes())
+        for path in files
+        if not path.name.startswith(".")
+    }
+
+
 def reachable(script: Path, root: Path) -> set[Path]:
     """Local modules that `script` imports, transitively."""
     found: set[Path] = set()
@@ -46,7 +60,11 @@ def _tree(path: Path) -> ast.Module:
 
 @functools.cache
 def _digest(path: Path) -> str:
-    return hashlib.sha256(_plain(path).encode()).hexdigest()[:12]
+    return _short_digest(_plain(path).encode())
+
+
+def _short_digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _plain(path: Path) -> str:

@@ -37,6 +37,19 @@ def check(home: Path, folder: Path, environments: Path | None = None) -> None:
         )
 
 
+def check_prefix(config: Mapping[str, Any], root: str) -> None:
+    """Raise ConfigError where a module's prefix stands before a root that takes none.
+
+    `root` is what the path variable `<results>` has become in the workflow that imports this one.
+    """
+    results, prefix = config["pathvars"]["results"], str(root).partition("<results>")[0]
+    if prefix and Path(results).is_absolute():
+        raise ConfigError(
+            f"pathvars.results: {results!r} cannot be used under the prefix {prefix!r} of the "
+            "module; give a relative path, or no prefix"
+        )
+
+
 def path_faults(config: Mapping[str, Any]) -> Iterator[str]:
     """Faults of the paths that a configuration names; relative ones start where the run does."""
     results = config["pathvars"]["results"]

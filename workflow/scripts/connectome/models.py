@@ -30,9 +30,16 @@ class Handle:
 
 
 def open_handle(path: Path) -> Handle:
-    """Read model.json; a directory below the results is stored relative to it."""
+    """Read model.json. Raises ModelError where the directory that it names is not there."""
     record = arrays.read_json(path)
-    return Handle((Path(path).parent / record["directory"]).resolve(), record)
+    directory = (Path(path).resolve().parent / record["directory"]).resolve()
+    if not directory.is_dir():
+        raise ModelError(
+            f"{path} says that the model lies in {directory}, and no folder is there; were the "
+            "results moved without it? Bring the model there, or delete this file: the model is "
+            "then described where the configuration has it, and what hangs on it made again"
+        )
+    return Handle(directory, record)
 
 
 def describe(name: str, source: Mapping[str, Any], directory: Path, handle: Path) -> dict[str, Any]:
@@ -83,10 +90,16 @@ def hub_directory(name: str, revision: str | None) -> Path:
 
 
 def _stored_directory(directory: Path, handle: Path) -> str:
-    """How model.json names `directory`: relative below its own folder, else absolute."""
+    """How model.json names `directory`: from its own folder where the two travel together.
+
+    They do where the model lies below the handle, and where both are named from the folder in
+    which the run works: that folder moves as a whole.
+    """
     folder, target = handle.resolve().parent, directory.resolve()
     if target.is_relative_to(folder):
         return os.path.relpath(target, folder)
+    if not directory.is_absolute() and not handle.is_absolute():
+        return os.path.relpath(directory.absolute(), folder)  # a link stays a link
     return str(target)
 
 
