@@ -44,7 +44,7 @@ def main(args):
         task, every = path.stem, tables.read_table(path)
         discovery = prompts.of_table(every, "discovery")
         heldout = prompts.of_table(every, "heldout", settings["pairs"])
-        scales.append(region_writing.final_scale(model, discovery))
+        scales.append(region_writing.mean_scales(model, discovery))
         bench = evaluation.bench(
             model,
             heldout,
@@ -58,6 +58,7 @@ def main(args):
     effects = pa.Table.from_pylist(rows, schema=region_effects.SCHEMA)
     tables.write_table(args.effects, effects, args.stamp, {"ablation": "mean", "split": "heldout"})
     reader = region_writing.reader_of(model, scales)
+    sites = {name: region_writing.scaled(site, name, scales) for name, site in sites.items()}
     written = region_writing.all_rows(
         found, sites, random, reader, tokenizer.load(handle.directory), settings["logits"]
     )
