@@ -184,6 +184,17 @@ def test_random_has_the_size_statistics_of_the_regions_exactly():
         assert size_statistics(partitions.shuffled(labels, seed)) == size_statistics(labels)
 
 
+@pytest.mark.parametrize("matched, parts", [("rois", 2), ("rois_attribution", 3)])
+def test_random_parts_have_the_sizes_of_the_partition_that_controls_match(tmp_path, matched, parts):
+    columns, meta = made(controls_match=matched)
+    of_attn = len(columns["rois"]) - 12
+    columns["rois"] = np.concatenate([columns["rois"][:of_attn], LEVELS[1]]).astype(np.int32)
+    tables.write_table(tmp_path / "partitions.parquet", columns, {}, meta)
+    table = partitions.load(tmp_path / "partitions.parquet")
+    drawn = part_graphs.build(["random"], table, FEATURES, 3, seed=1)["random"]
+    assert drawn.site_of.count("mlp.0") == parts + 2  # and .ungrouped, .dead
+
+
 def test_controls_are_nodes_of_circuits_like_any_partition():
     columns, meta = made()
     graphs = part_graphs.build(partitions.CONTROLS, pa.table(columns), FEATURES, 3, seed=1)

@@ -49,6 +49,7 @@ def stories_results(shared_data, tmp_path_factory):
     names = ["modules", "heads", "rois", "rois_attribution", "kmeans", "leiden", "random", "mine"]
     for section in ("circuits", "evaluation"):
         config[section] = {**quick[section], "partitions": names}
+    config["circuits"]["exact"] = ["heads", "modules"]
     (folder / "stories.yaml").write_text(yaml.safe_dump(config))
     command = quick_command(folder, config=str(folder / "stories.yaml"))
     done = subprocess.run(

@@ -147,6 +147,10 @@ def test_verdicts_follow_the_numbers():
     assert [v["able"] for v in verdicts] == ["holds", "partly", "fails"]
     assert verdicts[0]["stable"] == "partly" and verdicts[0]["null"] == "holds"
     assert verdicts[0]["rois"] == verdicts[0]["faithful"] == "untested"
+    null = {"sites_null_pass": {"value": "4"}, "sites_fitted": {"value": "4"}}
+    for regions, state in (("0", "untested"), ("6", "holds")):  # no region is no artefact
+        found = find(null | {"rois": {"value": regions}})
+        assert summary._verdicts(able, found, [])["rois"] == state
 
 
 def test_what_is_missing_is_said_with_the_command_that_makes_it(page, tmp_path):

@@ -41,6 +41,7 @@ def page(small):
 def test_ten_prompts_one_document_and_one_layer_are_said_on_the_page(small, page):
     words = re.sub(r"\s+", " ", page.text)
     assert "10 distinct prompts" in words
+    assert re.search(r"The model has 1 layer, \d+ heads? in each", words)
     assert len(tables.read_table(small / "one/corpus.parquet")) == 1
     assert arrays.read_json(small / "one/model.json")["layers"] == 1
     assert not re.search(r"\b(nan|NaN|inf|None|Traceback)\b", words)

@@ -11,7 +11,6 @@ from connectome import partitions, parts
 from connectome.attribution import Scores
 from connectome.parts import PartGraph
 
-RANDOM_OF = "rois_attribution"  # whose numbers and sizes of parts `random` keeps
 FEATURES, TOP_FEATURES = "features", "top_features"
 
 
@@ -59,7 +58,7 @@ def _graph(
         return parts.heads(features, sites, head_width)
     if name == FEATURES:
         return parts.singletons(features, sites)
-    found = partitions.labels(table, RANDOM_OF if name == "random" else name)
+    found = partitions.labels(table, partitions.matched(table) if name == "random" else name)
     if name == "random":
         found = {
             site: partitions.shuffled(found[site], (seed, place))

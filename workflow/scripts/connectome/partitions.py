@@ -51,6 +51,11 @@ def labels(table: Any, name: str) -> dict[str, np.ndarray]:
     return {site: label_n[site_n == site] for site in order}
 
 
+def matched(table: Any) -> str:
+    """The partition whose number of parts the controls have, and whose sizes `random` has too."""
+    return str(tables.meta_of(table.schema)["controls_match"])
+
+
 def by_site(table: Any) -> dict[str, dict[str, np.ndarray]]:
     """All labellings of a table, {site: {partition: labels (features,)}}."""
     every = {name: labels(table, name) for name in names(table)}
@@ -119,6 +124,7 @@ def make(
     (site, kind); settings rois_blocks, controls_match, kmeans_starts, files; the seed of the
     controls. Metadata: {"partitions": {name: {site: status, reason, kind (whose data it is made
     from, if any), matched, wanted, level, resolution (where they apply), and its sizes}},
+    "controls_match": as in the settings,
     "communities": {site: {kind: communities that the free methods find in data and nulls}}}.
     Raises ConfigError for a file under the name of a partition made here, DataError for a bad file.
     """
@@ -139,8 +145,8 @@ def make(
         columns.setdefault(name, []).append(found)
         about.setdefault(name, {})[site] = {**record, **size_statistics(found)}
 
-    matched = settings["controls_match"]
-    kind = KIND_OF[matched]
+    to_match = settings["controls_match"]
+    kind = KIND_OF[to_match]
     classical = any(record["classical"] for record in records.values())
     for site, d in features.items():
         add("modules", site, np.zeros(d, dtype=np.int32), _FINE)
@@ -151,10 +157,14 @@ def make(
             fitted[name] = labelled, record | {"kind": of_kind}
             add(name, site, *fitted[name])
         controls = _controls(
-            fitted[matched], covariances.get((site, kind)), graphs.get((site, kind)), settings, seed
+            fitted[to_match],
+            covariances.get((site, kind)),
+            graphs.get((site, kind)),
+            settings,
+            seed,
         )
         for name, (labelled, record) in controls.items():
-            add(name, site, labelled, record | {"kind": kind, "matched": matched})
+            add(name, site, labelled, record | {"kind": kind, "matched": to_match})
         if classical:
             labelled, record = rois(records[site, kind]["classical"], d, settings["rois_blocks"])
             add("classical", site, labelled, record | {"kind": kind})
@@ -168,7 +178,11 @@ def make(
         "feature": np.concatenate([np.arange(d, dtype=np.int32) for d in features.values()]),
     }
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
-    meta = {"partitions": about, "communities": _communities(records, graphs, seed)}
+    meta = {
+        "partitions": about,
+        "controls_match": to_match,
+        "communities": _communities(records, graphs, seed),
+    }
     return index | joined | _stabilities(records, features), meta
 
 

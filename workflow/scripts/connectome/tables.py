@@ -73,8 +73,13 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         raise DataError(f"{path}: not a readable Parquet file ({error})") from error
 
 
+def meta_of(schema: pa.Schema) -> dict[str, Any]:
+    """The metadata that `write_table` stored, {} where it stored none."""
+    return json.loads((schema.metadata or {}).get(_META, b"{}"))
+
+
 def read_meta(path: Path) -> dict[str, Any]:
-    """The metadata that `write_table` stored."""
+    """The metadata that `write_table` stored. Raises DataError for any other file."""
     try:
         return json.loads((pq.read_schema(path).metadata or {})[_META])
     except (OSError, KeyError, pa.ArrowException) as error:

@@ -71,6 +71,8 @@ def _verdicts(of_model: Any, of_pair: Any, drawn: list[str]) -> dict[str, str]:
     passed = [of_pair("sites_null_pass", kind=kind) for kind in kinds]
     fitted = [of_pair("sites_fitted", kind=kind) for kind in kinds]
     verdicts["rois"] = _joint([_all_of(p, f) for p, f in zip(passed, fitted, strict=True)])
+    if not any(_value(of_pair("rois", kind=kind)) for kind in kinds):
+        verdicts["rois"] = "untested"  # no region to be one
     worst = [_value(of_pair("half_ami", kind=kind), "lo") for kind in kinds]
     best = [_value(of_pair("half_ami", kind=kind), "hi") for kind in kinds]
     verdicts["stable"] = _joint(
