@@ -7,13 +7,22 @@ import runpy
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import tokenizers
 import torch
 from tokenizers import decoders, models, normalizers, pre_tokenizers
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    PreTrainedModel,
+)
 
 from conftest import ROOT, quick_command
 from connectome import configuration
@@ -56,8 +65,36 @@ def pairs() -> list[dict]:
     return rows
 
 
-def write_model(folder: Path) -> None:
-    """A trained one-layer GPT-2 and its word-level tokenizer, as transformers saves them."""
+SIZES = {
+    "vocab_size": len(WORDS), "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "max_position_embeddings": CONTEXT, "bos_token_id": 0,
+    "eos_token_id": 0,
+}  # fmt: skip
+
+
+def gpt2() -> PreTrainedModel:
+    """One layer of two heads, without dropout."""
+    return GPT2LMHeadModel(
+        GPT2Config(
+            n_layer=1, n_head=2, n_embd=16, n_inner=24, vocab_size=len(WORDS), n_positions=CONTEXT,
+            bos_token_id=0, eos_token_id=0, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0,
+        )
+    )  # fmt: skip
+
+
+def gpt_neox() -> PreTrainedModel:
+    """The same sizes in a parallel block."""
+    return GPTNeoXForCausalLM(GPTNeoXConfig(**SIZES))
+
+
+def gemma2() -> PreTrainedModel:
+    """The same sizes with a window, caps and norms behind attention and MLP."""
+    more = {"num_key_value_heads": 1, "head_dim": 8, "sliding_window": 8, "pad_token_id": None}
+    return Gemma2ForCausalLM(Gemma2Config(**SIZES, **more, query_pre_attn_scalar=8))
+
+
+def write_model(folder: Path, kind: Callable[[], PreTrainedModel] = gpt2) -> None:
+    """A trained model of one layer and its word-level tokenizer, as transformers saves them."""
     ids = {word if word == START else f" {word}": i for i, word in enumerate(WORDS)}
     words = tokenizers.Tokenizer(models.WordLevel(ids, unk_token="<unknown>"))
     words.normalizer = normalizers.Prepend(" ")
@@ -66,17 +103,13 @@ def write_model(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "tokenizer.json").write_text(words.to_str(), encoding="utf-8")
     (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": START}))
-    config = GPT2Config(
-        n_layer=1, n_head=2, n_embd=16, n_inner=24, vocab_size=len(WORDS), n_positions=CONTEXT,
-        bos_token_id=0, eos_token_id=0, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0,
-    )  # fmt: skip
     torch.manual_seed(1)
-    model = GPT2LMHeadModel(config)
+    model = kind()
     _teach(model, ids)
     model.save_pretrained(folder)
 
 
-def _teach(model: GPT2LMHeadModel, ids: dict[str, int]) -> None:
+def _teach(model: PreTrainedModel, ids: dict[str, int]) -> None:
     rows, answers = [], []
     for filler in FILLERS:
         for number, word in enumerate(HOSTILE):
@@ -97,13 +130,13 @@ def document() -> str:
     return " ".join(f"{FILLERS[i % 4]} {words[i % 7]} is" for i in range(15))
 
 
-def run(folder: Path) -> Path:
+def run(folder: Path, kind: Callable[[], PreTrainedModel] = gpt2) -> Path:
     """Ten prompts, one document, one layer: the jobs behind the page; the results.
 
     Their own command lines run in the order that Snakemake plans, those of this interpreter in
     this process: forty start-ups would cost a minute.
     """
-    write_model(folder / "model")
+    write_model(folder / "model", kind)
     (folder / "text.txt").write_text(document(), encoding="utf-8")
     (folder / "ten.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs()))
     quick = configuration.read_yaml(ROOT / "tests/config/quick.yaml")

@@ -11,8 +11,10 @@ import test_engine_attribution
 import test_engine_model
 import test_engine_runs
 import tiny_models
-from connectome import ablation, attribution, parts, prompts, transformer
+from connectome import ablation, attribution, part_graphs, parts, prompts, transformer
 from connectome.errors import DataError
+from connectome.random_circuits import random_circuit
+from connectome.tabulate import circuits
 from connectome.transformer import Batch
 from tiny_models import OTHERS, tiny
 
@@ -134,6 +136,28 @@ def test_parallel_blocks_have_no_edge_from_attention_to_their_own_mlp():
         .any()
         == np.False_
     )
+
+
+def test_a_graph_read_back_from_its_table_has_the_same_edges():
+    """Of parallel and of sequential blocks: no edge is made up that the model has not."""
+    for family in ("gpt_neox", "llama"):
+        _, model = tiny(family)
+        graph = tiny_models.part_graphs(model)["rois"]
+        chosen = prompts.of_lists(*tiny_models.prompt_lists(2))
+        found = attribution.attribute(model, chosen, {"rois": graph}, ["eap"], "logit_difference")
+        rows = part_graphs.edge_table(found, {"rois": graph}, "counterfactual").to_pylist()
+        again = circuits.graph_of(rows)
+        assert again.parallel == graph.parallel == (family == "gpt_neox")
+        assert np.array_equal(again.exists, graph.exists)
+
+
+def test_random_circuits_of_parallel_blocks_have_their_edges_alone():
+    _, model = tiny("gpt_neox")
+    graph = tiny_models.part_graphs(model)["rois"]
+    scores = np.random.default_rng(0).standard_normal(graph.exists.shape) * graph.exists
+    for draw in (0, 1):
+        mask = random_circuit(graph, scores, 40, (1, 40, draw))
+        assert mask.sum() >= 40 and not mask[~graph.exists].any()
 
 
 def test_pythia_70m_has_the_published_number_of_edges():

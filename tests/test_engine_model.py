@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 from transformers.models.gemma2 import modeling_gemma2
 from transformers.models.gemma3 import modeling_gemma3
@@ -104,6 +105,21 @@ def test_logits_equal_those_of_transformers(tmp_path, exact, kind, changes, pad_
     answers = transformer.logits_at_answer(model, transformer.forward(model, batch))
     at_last = ours[torch.arange(len(rows)), batch.last]
     torch.testing.assert_close(answers, at_last, rtol=0, atol=1e-12)
+
+
+def test_a_gain_of_zero_behind_a_module_leaves_its_scale_alone(tmp_path, exact):
+    """1 + weight = 0 in two places: the sum is as long as before, though less of it is written."""
+    folder = tiny_models.gemma2(tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    for name in ("attention", "feedforward"):
+        tensors[f"model.layers.0.post_{name}_layernorm.weight"][2:4] = -1
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    model = transformer.load(folder, torch.float64)
+    theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
+    ids = [3, 1, 4, 1, 5]
+    with torch.no_grad():
+        expected = theirs(torch.tensor([ids])).logits
+    torch.testing.assert_close(all_logits(model, Batch.of([ids])), expected, rtol=0, atol=1e-10)
 
 
 @each_family

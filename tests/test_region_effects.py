@@ -160,16 +160,17 @@ def test_the_logit_direction_is_what_writing_it_into_the_last_stream_does(family
     rows = rng.standard_normal((50, 12)) * np.arange(1, 13)
     site = region_writing.site_of(model.writing("mlp.1"), of_rows(rows))
     members, signs = np.array([1, 4, 7]), np.array([1.0, -1.0, 1.0])
-    scale = region_writing.final_scale(model, some_prompts(4))
-    reader = region_writing.reader_of(model, [scale])
+    scales = region_writing.mean_scales(model, some_prompts(4))
+    reader = region_writing.reader_of(model, [scales])
+    site, scale = region_writing.scaled(site, "mlp.1", [scales]), scales["logits"]
     stream = rng.standard_normal(model.size.width)
     written = sum(
-        sign * rows[:, j].std() * model.writing("mlp.1")[j].numpy()
+        sign * rows[:, j].std() * scales.get("mlp.1", 1.0) * model.writing("mlp.1")[j].numpy()
         for j, sign in zip(members, signs, strict=True)
     )
 
     def logits(x):
-        x = x - x.mean() if family == "gpt2" else x
+        x = x - x.mean() if family in ("gpt2", "gpt_neox") else x
         return scale * x @ model.unembedding.numpy() + model.unembedding_bias.numpy()
 
     change = logits(stream + written) - logits(stream)
@@ -186,7 +187,20 @@ def test_the_frozen_scale_is_that_of_the_final_norm_at_the_answers():
         trace = transformer.forward(model, pairs.clean)
     last = [trace.streams[-1][i, int(place)].numpy() for i, place in enumerate(pairs.clean.last)]
     scales = [1 / np.sqrt(x.var() + model.size.eps) for x in last]
-    assert region_writing.final_scale(model, pairs) == pytest.approx(np.mean(scales))
+    assert region_writing.mean_scales(model, pairs) == {"logits": pytest.approx(np.mean(scales))}
+
+
+def test_the_frozen_scale_of_a_norm_behind_a_module_is_what_makes_its_output():
+    """What mlp.1 writes at an answer is its features times directions times that scale."""
+    _, model = tiny("gemma2")
+    pairs = some_prompts(1)
+    with torch.inference_mode():
+        trace = transformer.forward(model, pairs.clean)
+    last = int(pairs.clean.last[0])
+    features = transformer.features_of(trace, "mlp.1")[0, last]
+    written = (trace.streams[4] - trace.streams[3])[0, last]
+    found = features @ model.writing("mlp.1") * region_writing.mean_scales(model, pairs)["mlp.1"]
+    torch.testing.assert_close(found, written)
 
 
 def test_mean_cosine_equals_the_loop_over_pairs():

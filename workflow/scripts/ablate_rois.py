@@ -46,7 +46,7 @@ def main(args):
         heldout = prompts.of_table(every, "heldout", settings["pairs"])
         if not len(heldout):
             continue  # a refused task
-        scales.append(region_writing.final_scale(model, discovery))
+        scales.append(region_writing.mean_scales(model, discovery))
         bench = evaluation.bench(
             model,
             heldout,
@@ -60,6 +60,7 @@ def main(args):
     effects = pa.Table.from_pylist(rows, schema=region_effects.SCHEMA)
     tables.write_table(args.effects, effects, args.stamp, {"ablation": "mean", "split": "heldout"})
     reader = region_writing.reader_of(model, scales)
+    sites = {name: region_writing.scaled(site, name, scales) for name, site in sites.items()}
     written = region_writing.all_rows(
         found, sites, random, reader, tokenizer.load(handle.directory), settings["logits"]
     )

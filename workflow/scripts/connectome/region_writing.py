@@ -3,7 +3,8 @@
 The direction of a ROI is what it adds to the stream when each member moves by one of its own
 standard deviations in the direction of the ROI's profile: sum_j a_j sd_j w_j. Its effect on the
 logits is the direct one alone (what later modules read of it is left out), with the final norm's
-scale frozen at its mean over the answers of discovery prompts. float64.
+scale frozen at its mean over the answers of discovery prompts, and so that of a norm behind the
+ROI's own module; where a model caps its logits, before the cap. float64.
 """
 
 from collections.abc import Mapping, Sequence
@@ -123,23 +124,33 @@ def extremes(effect: Array, most: int) -> list[tuple[str, int, int]]:
 
 
 def site_of(writing: torch.Tensor, moments: Moments) -> Site:
-    """The writing directions and activity of a site."""
+    """The writing directions and activity of a site, but for the scale of a norm behind it."""
     return Site(writing.double().cpu().numpy(), np.sqrt(moments.variance), moments.m2)
 
 
+def scaled(site: Site, name: str, scales: Sequence[Mapping[str, float]]) -> Site:
+    """A site with what the norm behind it makes of its directions, at its mean scale over tasks."""
+    found = [of_task[name] for of_task in scales if name in of_task]
+    return site._replace(writing=site.writing * np.mean(found)) if found else site
+
+
 @torch.inference_mode()
-def final_scale(model: Transformer, prompts: Prompts) -> float:
-    """Mean scale of the final norm at the answers of clean prompts."""
+def mean_scales(model: Transformer, prompts: Prompts) -> dict[str, float]:
+    """Mean scale at the answers of clean prompts of the final norm ("logits") and of those behind
+    modules, by site."""
     trace = forward(model, prompts.clean, visit=lambda site, trace: None)
     rows = torch.arange(len(prompts), device=trace.batch.last.device)
     answer = trace.streams[-1][rows, trace.batch.last]
-    return float(normalise(answer, model.size).scale.double().mean())
+    norms = {site: normed.scale[rows, trace.batch.last] for site, normed in trace.behind.items()}
+    norms["logits"] = normalise(answer, model.size).scale
+    return {name: float(scale.double().mean()) for name, scale in norms.items()}
 
 
-def reader_of(model: Transformer, scales: Sequence[float]) -> Reader:
+def reader_of(model: Transformer, scales: Sequence[Mapping[str, float]]) -> Reader:
     """The final norm at its mean scale over tasks (1 without any), and the folded unembedding."""
     unembedding = model.unembedding.double().cpu().numpy()
-    return Reader(unembedding, float(np.mean(scales or [1.0])), model.size.centred)
+    scale = float(np.mean([of_task["logits"] for of_task in scales] or [1.0]))
+    return Reader(unembedding, scale, model.size.centred)
 
 
 def all_rows(

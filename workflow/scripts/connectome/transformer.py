@@ -280,7 +280,7 @@ def forward(
     """Run the body. `stream` (n, t, d) replaces the embedding of the batch (integrated paths).
 
     With `visit`, what a module leaves behind is handed to it after the module and then let go: only
-    the streams stay.
+    the streams stay, and the norms behind modules.
     """
     batch = batch.to(model.device)
     if stream is None:
@@ -306,7 +306,7 @@ def forward(
         trace.streams.append(stream)
         if visit is not None:
             visit(site, trace)
-            for left in (trace.normed, trace.attended, trace.activated, trace.behind):
+            for left in (trace.normed, trace.attended, trace.activated):
                 left.pop(site, None)
     return trace
 

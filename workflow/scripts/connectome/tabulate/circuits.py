@@ -112,6 +112,8 @@ def graph_of(edges: Sequence[Mapping[str, Any]]) -> PartGraph:
     writers = np.array([size_of[name] for name in names])
     names.append("logits")
     slotted = {row["dst_site"] for row in edges if row["slot"]}
+    within = ((row["src_site"], row["dst_site"].replace("mlp", "attn")) for row in edges)
+    parallel = not any(source == target for source, target in within)  # the table has all edges
     return PartGraph(
         tuple(sites),
         tuple(names),
@@ -119,6 +121,7 @@ def graph_of(edges: Sequence[Mapping[str, Any]]) -> PartGraph:
         {},
         writers,
         tuple(site for site in sites if site in slotted),
+        parallel,
     )
 
 
