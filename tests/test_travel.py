@@ -71,9 +71,20 @@ def test_configurations_with_a_root_each_do_not_disturb_one_another(finished, tm
             toy_workflow.run(folder, "--dry-run", "--configfile", f"{name}.yaml")
         )
 
-    for name, draws in (("one", 10), ("two", 20)):
-        write(name, draws)  # beside the results of the other, and below the default's
-        assert toy_workflow.jobs(toy_workflow.run(folder, "--configfile", f"{name}.yaml")) == ALL
+    write("one", 10)
+    write("two", 20)
+    # at the same time, beside each other and below the results of the default
+    runs = [
+        subprocess.Popen(
+            toy_workflow.command("--configfile", f"{name}.yaml"),
+            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for name in ("one", "two")
+    ]  # fmt: skip
+    for run in runs:
+        said, _ = run.communicate()
+        assert run.returncode == 0, said
+        assert toy_workflow.jobs(said) == ALL
     assert stale("one") == stale("two") == []
     write("two", 30)
     assert (stale("one"), stale("two")) == ([], ["add_numbers", "write_page"])

@@ -110,14 +110,23 @@ def _about(name: str) -> str:
 
 def _items(lines: str, scope: Mapping[str, Any]) -> list[str]:
     """Files of a directive, one text each: pattern, name in the rule, and for which they are."""
-    call = ast.parse(f"files(\n{lines}\n)", mode="eval").body
+    return [_item(name, node, text, scope) for name, node, text in _arguments(lines)]
+
+
+def _arguments(lines: str) -> Iterator[tuple[str | None, ast.expr, str]]:
+    """(name or None, node, source) of what a directive lists."""
+    source = f"files(\n{lines}\n)"
+    call = ast.parse(source, mode="eval").body
     assert isinstance(call, ast.Call)
     named = [(None, node) for node in call.args] + [(k.arg, k.value) for k in call.keywords]
-    return [_item(name, node, scope) for name, node in named]
+    for name, node in named:
+        # not `ast.unparse`, whose quotes differ between versions of Python
+        text = " ".join((ast.get_source_segment(source, node) or "").split())
+        yield name, node, text.replace("( ", "(").replace(", )", ")")
 
 
-def _item(name: str | None, node: ast.expr, scope: Mapping[str, Any]) -> str:
-    text = f"`{_literal(node) or ast.unparse(node)}`"
+def _item(name: str | None, node: ast.expr, source: str, scope: Mapping[str, Any]) -> str:
+    text = f"`{_literal(node) or source}`"
     if isinstance(node, ast.Name):
         text = _first_line(scope.get(node.id)) or text
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -140,13 +149,8 @@ def _first_line(thing: Any) -> str:
 
 def _resources(lines: str) -> list[str]:
     """Resources but the two that say where interpreter and scripts lie."""
-    call = ast.parse(f"resources(\n{lines}\n)", mode="eval").body
-    assert isinstance(call, ast.Call)
-    return [
-        f"{keyword.arg} {ast.unparse(keyword.value)}"
-        for keyword in call.keywords
-        if keyword.arg not in ("python", "scripts", "graph_tool")
-    ]
+    places = ("python", "scripts", "graph_tool")
+    return [f"{name} {text}" for name, _, text in _arguments(lines) if name not in places]
 
 
 def keys_read(cfg: Callable[[Any], str], scope: Mapping[str, Any]) -> list[str]:
