@@ -392,8 +392,13 @@ def known_files(pattern):
 
 def settings(*names):
     """`cfg` of a rule that uses these keys of `report`, `figures` or `partitions`, or the seed."""
-    known = config["report"] | config["figures"] | config["partitions"] | {"seed": config["seed"]}
-    return lambda wildcards: canonical({name: known[name] for name in names})
+
+    def slice_for(wildcards):
+        sections = config["report"] | config["figures"] | config["partitions"]
+        known = sections | {"seed": config["seed"]}
+        return canonical({name: known[name] for name in names})
+
+    return slice_for
 
 
 def page_slice(wildcards):
