@@ -13,6 +13,7 @@ pathvars:
 
 
 include: "rules/common.smk"
+include: "rules/fetch.smk"
 include: "rules/model.smk"
 include: "rules/data.smk"
 include: "rules/activations.smk"

@@ -12,7 +12,7 @@ sys.path.insert(0, SCRIPTS)
 from connectome import checkpoint, configuration, digest, folders, lineage, model_tasks
 from connectome import report as page
 from connectome.command import canonical
-from connectome.errors import ConnectomeError
+from connectome.errors import ConnectomeError, NotFetchedError
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -47,6 +47,7 @@ pathvars:
 
 # where a workflow that imports this one has moved the results of all its modules, it is that
 config["pathvars"] = {"results": workflow.pathvars.get("results")}
+CACHE = str(configuration.cache_of(config) or "default")
 MODELS = list(config["models"])
 TRAINED = configuration.trained_models(config)
 BUILT = model_tasks.built_models(config)
@@ -201,8 +202,11 @@ def own(path):
 
 @functools.cache
 def fitted_sites(model):
-    """Sites of a model on which ROIs are fitted."""
-    return configuration.sites_of(config, model)
+    """Sites of a model on which ROIs are fitted; none while it is yet to be fetched."""
+    try:
+        return configuration.sites_of(config, model)
+    except NotFetchedError:
+        return []
 
 
 def model_files(wildcards):
@@ -216,9 +220,13 @@ def model_files(wildcards):
             "tokenizer_config.json",
         ]
         return [f"<results>/{wildcards.model}/model/{name}" for name in names]
-    directory = config["models"][wildcards.model].get("path")
-    if directory is None:
+    if "hub" in config["models"][wildcards.model]:
+        try:
+            configuration.layers_of(config, wildcards.model)
+        except NotFetchedError as error:
+            raise WorkflowError(f"models.{wildcards.model}: {error}")
         return []
+    directory = config["models"][wildcards.model]["path"]
     return [own(path) for path in checkpoint.files_of(Path(directory))]
 
 

@@ -17,6 +17,7 @@ rule make_corpus:
     resources:
         mem_mb=1000,
         runtime=30,
+        cache=CACHE,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -24,7 +25,7 @@ rule make_corpus:
         code=code_of("make_corpus"),
     shell:
         "{resources.python:q} {resources.scripts:q}/make_corpus.py --model {input.model:q}"
-        " --output {output:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --cache {resources.cache:q} --output {output:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule make_task:

@@ -115,6 +115,7 @@ rule describe_model:
     resources:
         mem_mb=1500,
         runtime=30,
+        cache=CACHE,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -122,4 +123,4 @@ rule describe_model:
         code=code_of("describe_model"),
     shell:
         "{resources.python:q} {resources.scripts:q}/describe_model.py --files {input.files:q}"
-        " --output {output:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --cache {resources.cache:q} --output {output:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -25,7 +25,7 @@ def main(args):
     elif "language" in settings:
         found = corpus.generated(language.corpus(seed, settings["documents"]))
     else:
-        found = corpus.read(settings)
+        found = corpus.read(settings, args.cache)
     columns = corpus.encode(
         found,
         tokenizer.load(handle.directory),
@@ -41,5 +41,6 @@ def main(args):
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
+    command.add_cache(parser)
     parser.add_argument("--output", type=Path, required=True)
     command.run(main, parser)

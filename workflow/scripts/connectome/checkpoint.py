@@ -18,8 +18,8 @@ from connectome.errors import ModelError
 
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
-_SIDE_FILES = ("generation_config.json", "tokenizer.json", "tokenizer_config.json")
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+SIDE_FILES = ("generation_config.json", "tokenizer.json", "tokenizer_config.json")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 _FORMATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # bytes of a number
 
 
@@ -63,7 +63,7 @@ def weight_files(directory: Path) -> list[Path]:
         return files
     if (directory / _WEIGHTS).is_file():
         return [directory / _WEIGHTS]
-    pickles = sorted(path.name for pattern in _PICKLES for path in directory.glob(pattern))
+    pickles = sorted(path.name for pattern in PICKLES for path in directory.glob(pattern))
     if pickles:
         raise ModelError(
             f"{directory} has only the pickle {pickles[0]}, which is never loaded; save the model "
@@ -76,7 +76,7 @@ def files_of(directory: Path) -> list[Path]:
     """Files that make the model what it is: config, weights, tokenizer."""
     directory = Path(directory)
     index = [directory / _INDEX] if (directory / _INDEX).is_file() else []
-    side = [directory / name for name in _SIDE_FILES if (directory / name).is_file()]
+    side = [directory / name for name in SIDE_FILES if (directory / name).is_file()]
     return [directory / "config.json", *index, *weight_files(directory), *side]
 
 

@@ -36,6 +36,16 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return result
 
 
+def add_cache(arguments: argparse.ArgumentParser) -> None:
+    """The option of scripts that read what was fetched from the hub; where it lies is no result."""
+    arguments.add_argument(
+        "--cache",
+        type=lambda text: None if text == "default" else Path(text),
+        default=None,
+        help="folder of the Hugging Face cache, or `default`: where Hugging Face has its own",
+    )
+
+
 def add_device(arguments: argparse.ArgumentParser) -> None:
     """Argument of the scripts that run the model. No result depends on it: it is not in `cfg`."""
     arguments.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

@@ -16,8 +16,8 @@ from typing import Any
 import jsonschema
 import yaml
 
-from connectome import checkpoint, folders, generators, known, lineage, model_tasks
-from connectome.errors import ConfigError, ConnectomeError, ModelError, did_you_mean
+from connectome import checkpoint, folders, generators, hub, known, lineage, model_tasks
+from connectome.errors import ConfigError, ConnectomeError, NotFetchedError, did_you_mean
 
 # Sections that a user's configuration replaces as a whole: mixing two lists of models or tasks
 # would run what nobody asked for.
@@ -150,20 +150,29 @@ def layers_of(config: Config, model: str) -> int:
 def directory_of(config: Config, model: str) -> Path:
     """Local directory of a model by path, or of a hub model in the local cache.
 
-    Raises ModelError where the hub model is not in the cache.
+    Raises NotFetchedError where the hub model is not in the cache.
     """
     source = config["models"][model]
     if "path" in source:
         return Path(source["path"])
-    from huggingface_hub import try_to_load_from_cache
+    return hub.cached_model(source["hub"], source.get("revision"), cache_of(config)).directory
 
-    found = try_to_load_from_cache(source["hub"], "config.json", revision=source.get("revision"))
-    if not isinstance(found, str):
-        raise ModelError(
-            f"models.{model}: hub model {source['hub']!r} is not in the local cache, so its number "
-            "of layers is unknown; state it as `layers: N` beside `hub`, or bring the model first"
-        )
-    return Path(found).parent
+
+def cache_of(config: Config) -> Path | None:
+    """Folder of the Hugging Face cache; None for its own default."""
+    folder = config["hub"]["cache"]
+    return None if folder is None else Path(folder).expanduser()
+
+
+def to_fetch(config: Config) -> dict[str, list[dict[str, str | None]]]:
+    """What the configuration takes from the hub: names and revisions of models and data sets."""
+    sources = [source for source in config["models"].values() if "hub" in source]
+    models = [{"name": s["hub"], "revision": s.get("revision")} for s in sources]
+    corpus = config["corpus"]
+    datasets: list[dict[str, str | None]] = []
+    if "dataset" in corpus and not Path(corpus["dataset"]).is_dir():
+        datasets.append({"name": corpus["dataset"], "revision": corpus.get("revision")})
+    return {"models": models, "datasets": datasets}
 
 
 def sites_of(config: Config, model: str) -> list[str]:
@@ -200,6 +209,7 @@ def metric_of(config: Config, task: str) -> str:
 def check(config: Config, conda: bool = False) -> None:
     """Raise ConfigError (all faults in one message) where the config does not fit its models.
 
+    Hub models need not be in the cache: `fetch` brings them, and the rules say so to all else.
     Checked: paths, model directories and their weight files, sites and layers, task generators
     and files, the tasks of each model, names used in one section and defined in another, the
     interpreters (not under conda, which brings its own).
@@ -212,6 +222,8 @@ def check(config: Config, conda: bool = False) -> None:
             if "path" in config["models"][name]:
                 checkpoint.check_header(Path(config["models"][name]["path"]))
             faults.extend(_site_faults(config, name, layers_of(config, name)))
+        except NotFetchedError:
+            continue
         except ConnectomeError as error:
             faults.append(f"models.{name}: {error}")
     faults.extend(_task_faults(config))

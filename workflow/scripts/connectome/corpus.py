@@ -57,8 +57,10 @@ def _lines(file: Iterable[str]) -> Iterator[str]:
     yield ""
 
 
-def read(settings: Mapping[str, Any]) -> Iterator[Document]:
+def read(settings: Mapping[str, Any], cache: Path | None = None) -> Iterator[Document]:
     """Documents of the configuration's section `corpus` (`file` or `dataset`), in their order.
+
+    cache: folder of the Hugging Face cache, None for its own default.
 
     Rows whose text is blank are left out. Raises DataError where the source cannot be read, and
     one that names each row (up to a limit) whose text is no text or whose label is not among
@@ -69,7 +71,7 @@ def read(settings: Mapping[str, Any]) -> Iterator[Document]:
     columns = [settings.get("text", TEXT)]
     columns += [settings["label"]] if "label" in settings else []
     if "dataset" in settings:
-        rows = read_dataset(settings, columns)
+        rows = read_dataset(settings, columns, cache)
     elif Path(source).suffix.lower() == ".parquet":
         rows = read_parquet(Path(source), columns)
     elif Path(source).suffix.lower() in (".jsonl", ".ndjson"):

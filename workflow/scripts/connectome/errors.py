@@ -20,6 +20,10 @@ class ModelError(ConnectomeError):
     """A model directory is incomplete, damaged or of an unsupported kind."""
 
 
+class NotFetchedError(ModelError):
+    """A hub model is not in the local cache."""
+
+
 class DeviceError(ConnectomeError):
     """The device that is asked for is not there, or cannot hold what should run on it."""
 

@@ -42,9 +42,16 @@ def open_handle(path: Path) -> Handle:
     return Handle(directory, record)
 
 
-def describe(name: str, source: Mapping[str, Any], directory: Path, handle: Path) -> dict[str, Any]:
+def describe(
+    name: str,
+    source: Mapping[str, Any],
+    directory: Path,
+    handle: Path,
+    commit: str | None = None,
+) -> dict[str, Any]:
     """Content of model.json for the model in `directory`; reads and checks every weight.
 
+    commit: that of a hub model.
     Raises ModelError where the directory is incomplete or damaged, or where the tokenizer knows
     more tokens than the model.
     """
@@ -62,6 +69,7 @@ def describe(name: str, source: Mapping[str, Any], directory: Path, handle: Path
         "name": name,
         "source": {"train": "trained", "build": "built"}.get(kind, kind),
         "hub": source.get("hub"),
+        "revision": commit,
         "directory": _stored_directory(directory, handle),
         "files": {path.name: file_digest(path) for path in checkpoint.files_of(directory)},
         "architecture": config["model_type"],
@@ -69,24 +77,6 @@ def describe(name: str, source: Mapping[str, Any], directory: Path, handle: Path
         "start_token": words.start,
         **asdict(size),
     }
-
-
-def hub_directory(name: str, revision: str | None) -> Path:
-    """Snapshot of a hub model in the local cache, fetched only where it is not there yet.
-
-    Raises ModelError in one sentence where it is neither there nor to be had.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    wanted = ["*.json", "*.safetensors"]
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise ModelError(
-            f"hub model {name!r} is neither in the local cache nor to be fetched from here "
-            f"({type(error).__name__}); bring it to the cache on a machine with a network"
-        ) from error
 
 
 def _stored_directory(directory: Path, handle: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from connectome import hub
 from connectome.errors import DataError
 
 Row = tuple[str, Mapping[str, Any] | Exception]
@@ -67,7 +68,9 @@ def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         raise DataError(f"{path}: not a readable Parquet file ({error})") from error
 
 
-def read_dataset(settings: Mapping[str, Any], columns: Sequence[str]) -> Iterator[Row]:
+def read_dataset(
+    settings: Mapping[str, Any], columns: Sequence[str], cache: Path | None = None
+) -> Iterator[Row]:
     """Rows of one split of a data set: a local folder, or an id that is in the local cache.
 
     settings: `dataset`, and where they stand `split` (default train), `config`, `revision`. A data
@@ -82,7 +85,7 @@ def read_dataset(settings: Mapping[str, Any], columns: Sequence[str]) -> Iterato
     datasets.disable_progress_bars()
     name, split = settings["dataset"], settings.get("split", "train")
     try:
-        folder = _folder(name, settings.get("revision"))
+        folder = _folder(name, settings.get("revision"), cache)
         version = {"revision": settings.get("revision")} if folder is None else {}
         builder: Any = datasets.load_dataset_builder(
             folder or name, settings.get("config"), **version
@@ -129,19 +132,12 @@ def _safe_builders() -> tuple[type, ...]:
     return Arrow, Cache, Csv, Json, Parquet, Text
 
 
-def _folder(name: str, revision: str | None) -> str | None:
+def _folder(name: str, revision: str | None, cache: Path | None) -> str | None:
     """A local folder of data files: the one named, or the snapshot in the cache of the hub."""
     if Path(name).is_dir():
         return name
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return snapshot_download(
-            name, repo_type="dataset", revision=revision, local_files_only=True
-        )
-    except LocalEntryNotFoundError:
-        return None
+    found = hub.cached_dataset(name, revision, cache)
+    return None if found is None else str(found)
 
 
 def _named(value: Any, feature: Any) -> Any:
