@@ -114,9 +114,13 @@ def read_dataset(
         raise
     except Exception as error:  # the library raises anything, up to its dependencies' own errors
         said = next(iter(str(error).splitlines()), "") or type(error).__name__
+        if Path(name).is_dir():
+            raise DataError(
+                f"corpus.dataset: {name!r}, split {split!r}, cannot be read: {said:.300}"
+            ) from error
         raise DataError(
-            f"corpus.dataset: {name!r} (split {split!r}) is neither a folder with data files nor "
-            f"a data set in the local cache that can be read: {said:.300}"
+            f"corpus.dataset: {name!r}, split {split!r}, is neither a folder here nor readable in "
+            f"the local cache ({said:.300}); bring it there on a machine with a network"
         ) from error
 
 
