@@ -48,6 +48,11 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def growing(minutes):
+    """`runtime` of a job: these minutes, and as many again at each further attempt."""
+    return lambda wildcards, attempt: minutes * attempt
+
+
 def slice_of(*sections):
     """`cfg` of a rule that uses these sections, one section as it is, several by their names."""
     if len(sections) == 1:
