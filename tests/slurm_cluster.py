@@ -1,7 +1,8 @@
 """A real Slurm of two nodes on this machine, in a folder of its own, for the length of the tests.
 
-munged, slurmctld and two slurmd with their own key, socket, ports and state: a Slurm that the machine
-has is left alone. Needs no systemd and no users besides the one who runs it (root: slurmd starts jobs).
+munged, slurmctld and two slurmd with their own key, socket, ports and state: a Slurm that the
+machine has is left alone. Needs no systemd and no user but the one who runs it (root, since slurmd
+starts jobs).
 """
 
 import contextlib
@@ -52,8 +53,9 @@ PropagateResourceLimits=NONE
 MinJobAge=300
 KillWait=2
 GresTypes=gpu
-NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMemory=4000 Gres=gpu:1
-NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=4000 Gres=gpu:1
+NodeName=DEFAULT CPUs=2 RealMemory=4000 Gres=gpu:1
+NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]}
+NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -63,7 +65,7 @@ class Unavailable(Exception):
 
 
 class Cluster:
-    """A running Slurm: `environment` is what its commands, and Snakemake, have to be called with."""
+    """A running Slurm; its commands, and Snakemake, are to be called with `environment`."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -83,7 +85,7 @@ class Cluster:
         ).stdout
 
     def jobs(self) -> list[dict[str, str]]:
-        """All jobs since the start, oldest first, as `scontrol show job` tells them; `Line` is all of it."""
+        """All jobs since the start, oldest first: what `scontrol` says of each; whole in `Line`."""
         records = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
         found = [
             {"Line": record} | dict(word.split("=", 1) for word in record.split(" ") if "=" in word)
@@ -154,7 +156,7 @@ def wait_until(ready, daemons: list[subprocess.Popen], what: str) -> None:
 
 @contextlib.contextmanager
 def running() -> Iterator[Cluster]:
-    """A cluster; its daemons and jobs end with the block. Unavailable, with the reason, where none starts."""
+    """A cluster; its daemons and jobs end with the block. Raises Unavailable where none starts."""
     missing = [
         p for p in PROGRAMS if not shutil.which(p, path=f"{os.environ['PATH']}:{DAEMONS_PATH}")
     ]
@@ -168,15 +170,9 @@ def running() -> Iterator[Cluster]:
         configure(folder)
         cluster = Cluster(folder)
         daemons: list[subprocess.Popen] = []
-        output = open(folder / "log/output", "w")
         try:
             for command in commands(folder):
-                daemons.append(
-                    subprocess.Popen(
-                        command, env=cluster.environment, stdout=output, stderr=output,
-                        stdin=subprocess.DEVNULL, start_new_session=True,
-                    )
-                )  # fmt: skip
+                daemons.append(start(command, cluster))
                 if command[0] == "munged":
                     wait_until((folder / "munge/socket").is_socket, daemons, "munged's socket")
             wait_until(lambda: idle_nodes(cluster) == 2, daemons, "a cluster of two idle nodes")
@@ -192,7 +188,15 @@ def running() -> Iterator[Cluster]:
                     time.sleep(0.2)
             for daemon in reversed(daemons):
                 end(daemon)
-            output.close()
+
+
+def start(command: list[str], cluster: Cluster) -> subprocess.Popen:
+    """Start a daemon that an interrupt of the tests does not reach."""
+    with open(cluster.folder / "log/output", "a") as output:
+        return subprocess.Popen(
+            command, env=cluster.environment, stdout=output, stderr=output,
+            stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
 
 
 def idle_nodes(cluster: Cluster) -> int:

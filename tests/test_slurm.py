@@ -1,4 +1,4 @@
-"""The workflow on a real Slurm of two nodes: same results, more time when killed, nothing left in the queue."""
+"""The workflow on a real Slurm of two nodes: equal results, more time when killed, none left."""
 
 import signal
 import subprocess
@@ -29,7 +29,7 @@ def cluster():
 def on_slurm(command: list[str], profile: Path, seconds: int) -> list[str]:
     """The command of a local run, sent to Slurm through the profile.
 
-    The status is asked for after `seconds`, then after 10 more each time until a job has ended well.
+    The status is asked for after `seconds`, then 10 later each time until a job has ended well.
     """
     command = [a for a in command if a not in ("--cores", "1", "2")]
     if "--workflow-profile" in command:
@@ -84,7 +84,7 @@ class Toy:
 
 @pytest.fixture(scope="session")
 def killed(cluster, tmp_path_factory):
-    """A run whose first job outlives its time, started early: Slurm looks at limits twice a minute."""
+    """A run whose first job outlives its time; started first, as Slurm looks but twice a minute."""
     toy = Toy(tmp_path_factory.mktemp("slurm") / "killed", held=True)
     process = toy.start(cluster, seconds=1)
     first = toy.wait_for(cluster, JobState="RUNNING")
