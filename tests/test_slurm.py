@@ -1,5 +1,7 @@
 """The workflow on a real Slurm of two nodes: equal results, more time when killed, none left."""
 
+import json
+import re
 import signal
 import subprocess
 import time
@@ -49,9 +51,9 @@ class Toy:
             script.write_text(script.read_text().replace("time.sleep", f"{HELD}.sleep", 1))
             (folder / "hold").touch()
 
-    def start(self, cluster, seconds: int = 6) -> subprocess.Popen:
+    def start(self, cluster, *targets: str, seconds: int = 6) -> subprocess.Popen:
         """Start a run through Slurm in the background, its output in `output.txt`."""
-        command = toy_workflow.command("--configfile", "toy.yaml")
+        command = toy_workflow.command(*targets, "--configfile", "toy.yaml")
         with open(self.folder / "output.txt", "w") as output:
             self.process = subprocess.Popen(
                 on_slurm(command, self.folder / "profiles/slurm", seconds),
@@ -86,7 +88,7 @@ class Toy:
 def killed(cluster, tmp_path_factory):
     """A run whose first job outlives its time; started first, as Slurm looks but twice a minute."""
     toy = Toy(tmp_path_factory.mktemp("slurm") / "killed", held=True)
-    process = toy.start(cluster, seconds=1)
+    process = toy.start(cluster, "results/numbers.json", seconds=1)
     first = toy.wait_for(cluster, JobState="RUNNING")
     # a limit is whole minutes when it is asked for: this one is brought down to 2 s
     cluster.ask("scontrol", "update", f"JobId={first['JobId']}", "TimeLimit=00:00:02")
@@ -148,12 +150,15 @@ def test_a_job_that_ran_out_of_time_is_tried_again_with_more(cluster, killed, fi
     second = toy.wait_for(cluster, JobState="RUNNING", TimeLimit="00:02:00")
     (toy.folder / "hold").unlink()
     toy.finish(process)
-    old, new = toy.jobs(cluster)[:2]
+    old, new = toy.jobs(cluster)
     assert (old["JobId"], new["JobId"]) == (first["JobId"], second["JobId"])
     assert (first["TimeLimit"], old["JobState"]) == ("00:01:00", "TIMEOUT")
     assert (new["Comment"], new["JobState"]) == ("rule_draw_numbers", "COMPLETED")
-    numbers = (toy.folder / "results/page.txt").read_bytes()
-    assert numbers == (finished[0].folder / "results/page.txt").read_bytes()
+    numbers, expected = (
+        json.loads((folder / "results/numbers.json").read_text())["numbers"]
+        for folder in (toy.folder, finished[0].folder)
+    )
+    assert numbers == expected and len(numbers) == 7
 
 
 def test_the_profile_gives_a_reason_for_each_value_and_no_scheduler_is_named_in_a_rule():
@@ -169,6 +174,12 @@ def test_the_profile_gives_a_reason_for_each_value_and_no_scheduler_is_named_in_
         assert profile[key] == local[key]
     for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
         assert "slurm" not in path.read_text().lower(), path.name
+
+
+def test_the_time_of_every_rule_grows_with_the_attempt():
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for value in re.findall(r"\bruntime=(.*)", path.read_text()):
+            assert value.startswith("growing("), f"{path.name}: write runtime=growing({value[:-1]})"
 
 
 @pytest.mark.slow
