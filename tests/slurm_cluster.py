@@ -17,7 +17,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
+PROGRAMS = (
+    "setpriv",
+    "munged",
+    "slurmctld",
+    "slurmd",
+    "sbatch",
+    "srun",
+    "squeue",
+    "scancel",
+    "scontrol",
+)
 DAEMONS_PATH = "/usr/sbin:/sbin"  # where Debian puts daemons; not on every user's PATH
 START_SECONDS = 60
 
@@ -50,6 +60,7 @@ MailProg=/bin/true
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 PropagateResourceLimits=NONE
+SchedulerParameters=batch_sched_delay=0
 MinJobAge=300
 KillWait=2
 GresTypes=gpu
@@ -148,7 +159,7 @@ def wait_until(ready, daemons: list[subprocess.Popen], what: str) -> None:
     while not ready():
         for daemon in daemons:
             if daemon.poll() is not None:
-                raise Unavailable(f"{daemon.args[0]} ended with status {daemon.returncode}")
+                raise Unavailable(f"{' '.join(daemon.args)} ended with status {daemon.returncode}")
         if time.monotonic() > deadline:
             raise Unavailable(f"{what} is not there after {START_SECONDS} s")
         time.sleep(0.1)
@@ -191,7 +202,8 @@ def running() -> Iterator[Cluster]:
 
 
 def start(command: list[str], cluster: Cluster) -> subprocess.Popen:
-    """Start a daemon that an interrupt of the tests does not reach."""
+    """Start a daemon that an interrupt of the tests does not reach, and that their death ends."""
+    command = ["setpriv", "--pdeathsig", "TERM", *command]
     with open(cluster.folder / "log/output", "a") as output:
         return subprocess.Popen(
             command, env=cluster.environment, stdout=output, stderr=output,
