@@ -146,7 +146,14 @@ def commands(folder: Path) -> list[list[str]]:
     munge = folder / "munge"
     files = [f"--{name}-file={munge / name}" for name in ("pid", "log", "seed")]
     return [
-        ["munged", "-F", f"--key-file={munge}/munge.key", f"--socket={munge}/socket", *files],
+        [
+            "munged",
+            "-F",
+            "--force",
+            f"--key-file={munge}/munge.key",
+            f"--socket={munge}/socket",
+            *files,
+        ],
         ["slurmctld", "-D", "-f", f"{folder}/slurm.conf"],
         ["slurmd", "-D", "-N", "node1", "-f", f"{folder}/slurm.conf"],
         ["slurmd", "-D", "-N", "node2", "-f", f"{folder}/slurm.conf"],
