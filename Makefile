@@ -6,7 +6,7 @@ GRAPH_TOOL_PYTHON ?= /usr/bin/python3
 SNAKEMAKE := $(PYTHON) -m snakemake --cores $(CORES) $${CONFIG:+--configfile "$$CONFIG"}
 export CONFIG
 
-.PHONY: help setup report figures why verify cost test test-all benchmark lint docs unlock clean
+.PHONY: help setup setup-tests report figures why verify cost test test-all benchmark lint docs unlock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -14,6 +14,9 @@ help: ## list the targets
 
 setup: ## system packages (apt) and the virtual environment .venv
 	@bash envs/setup.sh
+
+setup-tests: ## the same, and Slurm for the tests
+	@bash envs/setup.sh tests
 
 report: setup unlock ## run the main job: results/report.html (CONFIG=file for another configuration)
 	@$(SNAKEMAKE)
@@ -34,10 +37,10 @@ unlock: setup
 	@test -z "$$CONFIG" || test -r "$$CONFIG" || { echo "CONFIG: no file $$CONFIG in $$PWD" >&2; exit 1; }
 	@$(PYTHON) workflow/unlock.py
 
-test: setup lint ## format, types and all tests but the slow ones
+test: setup-tests lint ## format, types and all tests but the slow ones
 	@$(PYTHON) -m pytest -m "not slow"
 
-test-all: setup lint ## all tests
+test-all: setup-tests lint ## all tests
 	@$(PYTHON) -m pytest
 
 lint: setup ## ruff, snakefmt, mypy, snakemake --lint

@@ -30,6 +30,11 @@ include: "rules/report.smk"
 include: "rules/provenance.smk"
 
 
+# On a cluster these run where it is submitted from: seconds each, and a place in a queue takes longer.
+QUICK = ("tabulate_", "plot_", "build_report", "record_provenance")
+workflow.localrules(*(rule.name for rule in workflow.rules if rule.name.startswith(QUICK)))
+
+
 rule all:
     default_target: True
     input:

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # All set-up: Debian packages, then the virtual environment .venv from requirements.lock.
 # Safe to repeat: what is there is left alone, and a second call takes no time.
+#   envs/setup.sh          what a run needs
+#   envs/setup.sh tests    and Slurm, which the tests start
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -12,6 +14,13 @@ need() { # need PROGRAM-OR-TEST PACKAGE...
     local test=$1
     shift
     if ! sh -c "$test" > /dev/null 2>&1; then missing="$missing $*"; fi
+}
+
+install() { # install PACKAGE...
+    local as_root=""
+    [ "$(id -u)" = 0 ] || as_root=sudo
+    $as_root apt-get update -q
+    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -q --no-install-recommends "$@"
 }
 
 missing=""
@@ -26,11 +35,19 @@ if [ -n "$missing" ]; then
             "(interpreters.graph_tool), and call make again with SYSTEM_PACKAGES=no." >&2
         [ "${SYSTEM_PACKAGES:-yes}" = no ] || exit 1
     elif [ "${SYSTEM_PACKAGES:-yes}" = yes ]; then
-        as_root=""
-        [ "$(id -u)" = 0 ] || as_root=sudo
-        $as_root apt-get update -q
         # shellcheck disable=SC2086
-        DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -q --no-install-recommends $missing
+        install $missing
+    fi
+fi
+
+# Without Slurm its tests are skipped, and say so: nothing else hangs on it.
+if [ "${1:-}" = tests ] && [ "${SYSTEM_PACKAGES:-yes}" = yes ] && command -v apt-get > /dev/null; then
+    missing=""
+    need "PATH=\$PATH:/usr/sbin; command -v slurmctld && command -v slurmd && command -v munged && command -v sbatch" \
+        slurmctld slurmd slurm-client munge
+    if [ -n "$missing" ]; then
+        # shellcheck disable=SC2086
+        install $missing || echo "Slurm could not be installed: its tests will be skipped" >&2
     fi
 fi
 

@@ -23,7 +23,7 @@ rule record_activations:
     threads: 1
     resources:
         mem_mb=1500,
-        runtime=120,
+        runtime=growing(120),
         gpu=GPU,
         device=DEVICE,
         python=PYTHON,
@@ -53,7 +53,7 @@ rule record_attributions:
     threads: 1
     resources:
         mem_mb=1500,
-        runtime=120,
+        runtime=growing(120),
         gpu=GPU,
         device=DEVICE,
         python=PYTHON,

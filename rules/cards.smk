@@ -24,7 +24,7 @@ rule describe_rois:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=60,
+        runtime=growing(60),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -60,7 +60,7 @@ rule ablate_rois:
     threads: 1
     resources:
         mem_mb=1500,
-        runtime=120,
+        runtime=growing(120),
         gpu=GPU,
         device=DEVICE,
         python=PYTHON,
@@ -105,7 +105,7 @@ rule tabulate_cards:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:

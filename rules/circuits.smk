@@ -26,7 +26,7 @@ rule attribute_circuit:
     threads: 1
     resources:
         mem_mb=1500,
-        runtime=240,
+        runtime=growing(240),
         gpu=GPU,
         device=DEVICE,
         python=PYTHON,

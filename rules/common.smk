@@ -75,6 +75,11 @@ def of_model(slice_for):
     return with_dtype
 
 
+def growing(minutes):
+    """`runtime` of a job: these minutes, and as many again at each further attempt."""
+    return lambda wildcards, attempt: minutes * attempt
+
+
 def slice_of(*sections):
     """`cfg` of a rule that uses these sections, one section as it is, several by their names."""
     if len(sections) == 1:

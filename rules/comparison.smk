@@ -22,7 +22,7 @@ rule match_rois:
     threads: 1
     resources:
         mem_mb=1500,
-        runtime=60,
+        runtime=growing(60),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -68,7 +68,7 @@ rule tabulate_comparison:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=20,
+        runtime=growing(20),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -99,7 +99,7 @@ rule plot_comparison:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:

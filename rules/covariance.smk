@@ -15,7 +15,7 @@ rule compute_covariance:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=60,
+        runtime=growing(60),
         python=PYTHON,
         scripts=SCRIPTS,
     params:

@@ -16,7 +16,7 @@ rule make_corpus:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=30,
+        runtime=growing(30),
         cache=CACHE,
         python=PYTHON,
         scripts=SCRIPTS,
@@ -43,7 +43,7 @@ rule make_task:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -69,7 +69,7 @@ rule measure_competence:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=30,
+        runtime=growing(30),
         gpu=GPU,
         device=DEVICE,
         python=PYTHON,

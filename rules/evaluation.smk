@@ -21,7 +21,7 @@ rule evaluate_circuit:
     threads: 1
     resources:
         mem_mb=1500,
-        runtime=240,
+        runtime=growing(240),
         gpu=GPU,
         device=DEVICE,
         python=PYTHON,
@@ -56,7 +56,7 @@ rule ablate_across_tasks:
     threads: 1
     resources:
         mem_mb=1500,
-        runtime=240,
+        runtime=growing(240),
         gpu=GPU,
         device=DEVICE,
         python=PYTHON,

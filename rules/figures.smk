@@ -21,7 +21,7 @@ rule plot_competence:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -48,7 +48,7 @@ rule plot_training:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -76,7 +76,7 @@ rule plot_covariance:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -104,7 +104,7 @@ rule plot_rois:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -131,7 +131,7 @@ rule plot_partitions:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -159,7 +159,7 @@ rule plot_hierarchy:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -198,7 +198,7 @@ rule plot_circuit:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -226,7 +226,7 @@ rule plot_faithfulness:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -254,7 +254,7 @@ rule plot_ablation:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -288,7 +288,7 @@ rule plot_specificity:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:

@@ -25,7 +25,7 @@ rule train_model:
     threads: 1
     resources:
         mem_mb=1500,
-        runtime=60,
+        runtime=growing(60),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -56,7 +56,7 @@ rule build_model:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -88,7 +88,7 @@ rule take_checkpoint:
     threads: 1
     resources:
         mem_mb=200,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -114,7 +114,7 @@ rule describe_model:
     threads: 1
     resources:
         mem_mb=1500,
-        runtime=30,
+        runtime=growing(30),
         cache=CACHE,
         python=PYTHON,
         scripts=SCRIPTS,

@@ -15,7 +15,7 @@ rule record_provenance:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
         graph_tool=GRAPH_TOOL_PYTHON,

@@ -20,7 +20,7 @@ rule build_report:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:

@@ -25,7 +25,7 @@ rule build_graph:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=60,
+        runtime=growing(60),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -52,7 +52,7 @@ rule fit_sbm:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=60,
+        runtime=growing(60),
         python=GRAPH_TOOL_PYTHON,
         scripts=SCRIPTS,
     params:
@@ -82,7 +82,7 @@ rule make_partitions:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=30,
+        runtime=growing(30),
         python=PYTHON,
         scripts=SCRIPTS,
     params:

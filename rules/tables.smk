@@ -15,7 +15,7 @@ rule tabulate_models:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -40,7 +40,7 @@ rule tabulate_training:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -67,7 +67,7 @@ rule tabulate_competence:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -99,7 +99,7 @@ rule tabulate_sites:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=20,
+        runtime=growing(20),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -127,7 +127,7 @@ rule tabulate_partitions:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=20,
+        runtime=growing(20),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -157,7 +157,7 @@ rule tabulate_rois:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=20,
+        runtime=growing(20),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -189,7 +189,7 @@ rule tabulate_faithfulness:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=20,
+        runtime=growing(20),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -218,7 +218,7 @@ rule tabulate_circuits:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=20,
+        runtime=growing(20),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -247,7 +247,7 @@ rule tabulate_agreement:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=20,
+        runtime=growing(20),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -276,7 +276,7 @@ rule tabulate_specificity:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -308,7 +308,7 @@ rule tabulate_summary:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=growing(10),
         python=PYTHON,
         scripts=SCRIPTS,
     params:

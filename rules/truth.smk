@@ -19,7 +19,7 @@ rule check_known:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=10,
+        runtime=growing(10),
         gpu=GPU,
         device=DEVICE,
         python=PYTHON,
@@ -54,7 +54,7 @@ rule tabulate_truth:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=20,
+        runtime=growing(20),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
