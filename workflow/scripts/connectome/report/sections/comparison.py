@@ -64,7 +64,7 @@ def _claims(
             continue
         if row["next"] == "true" or (row["left"], row["right"]) == ends:
             groups.setdefault((row["measure"], row["partition"]), []).append(row)
-    claims = [
+    claims: list[dict[str, Any]] = [
         {
             "measure": measure,
             "partition": partition,
@@ -73,6 +73,8 @@ def _claims(
         }
         for (measure, partition), of_claim in groups.items()
     ]
+    for claim in claims:  # neighbours first, then the two ends
+        claim["rows"].sort(key=lambda row: row["next"] != "true")
     order = ("features", "profiles", "circuits")
     return sorted(claims, key=lambda claim: order.index(str(claim["measure"])))
 
