@@ -54,7 +54,7 @@ def one_of(names):
 
 
 def of_model(slice_for):
-    """`cfg` of a rule that runs the model: that of `slice_for`, and the model's number format."""
+    """`cfg` of what runs the model: the slice of `slice_for`, with the number format of the model."""
 
     def with_dtype(wildcards):
         dtype = configuration.dtype_of(config, wildcards.model)
