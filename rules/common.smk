@@ -9,7 +9,7 @@ HOME = Path(str(workflow.current_basedir)).parent
 SCRIPTS = str(HOME / "workflow" / "scripts")
 sys.path.insert(0, SCRIPTS)
 
-from connectome import checkpoint, configuration, digest, folders, model_tasks
+from connectome import checkpoint, configuration, digest, folders, footprint, model_tasks
 from connectome import report as page
 from connectome.command import canonical
 from connectome.errors import ConnectomeError
@@ -164,6 +164,26 @@ def code_of(script):
 def fitted_sites(model):
     """Sites of a model on which ROIs are fitted."""
     return configuration.sites_of(config, model)
+
+
+@functools.cache
+def size_of(model):
+    """Sizes of a model from its config.json; None where it is not there yet, or made here."""
+    try:
+        return configuration.size_of(config, model)
+    except ConnectomeError:
+        return None
+
+
+def memory_of(script, least):
+    """`mem_mb` of what works on one model: so many, and more where the model is big."""
+
+    def megabytes(wildcards):
+        model = wildcards.model
+        dtype, sites = configuration.dtype_of(config, model), len(fitted_sites(model))
+        return footprint.stated(script, least, size_of(model), dtype, config, sites)
+
+    return megabytes
 
 
 def model_files(wildcards):

@@ -81,7 +81,7 @@ rule describe_model:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory_of("describe_model", 1500),
         runtime=30,
         python=PYTHON,
         scripts=SCRIPTS,

@@ -161,9 +161,9 @@ def test_the_format_of_a_model_overrules_that_of_the_engine():
     assert [configuration.dtype_of(config, name) for name in "ab"] == ["bfloat16", "float16"]
 
 
-# Relative error of node scores (of their norm) and lowest rank correlation, bars at about 3 times
-# what was found on these models: 8 bits of a number in bfloat16, 11 in float16.
-BARS = {"bfloat16": (0.1, 0.95), "float16": (0.01, 0.99)}
+# Relative error of node scores (of their norm) and rank correlation of edges; bars at about three
+# times what was found on these models: 0.063 and 0.993 with 8 bits, 0.0078 and 0.9993 with 11.
+BARS = {"bfloat16": (0.2, 0.98), "float16": (0.025, 0.998)}
 
 
 @each_family

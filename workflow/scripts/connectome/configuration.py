@@ -16,7 +16,8 @@ from typing import Any
 import jsonschema
 import yaml
 
-from connectome import checkpoint, folders, generators, known, model_tasks
+from connectome import architectures, checkpoint, folders, generators, known, model_tasks
+from connectome.architectures import Dimensions
 from connectome.errors import ConfigError, ConnectomeError, ModelError, did_you_mean
 
 # Sections that a user's configuration replaces as a whole: mixing two lists of models or tasks
@@ -159,6 +160,19 @@ def directory_of(config: Config, model: str) -> Path:
             "of layers is unknown; state it as `layers: N` beside `hub`, or bring the model first"
         )
     return Path(found).parent
+
+
+def size_of(config: Config, model: str) -> Dimensions | None:
+    """Sizes of a model by path or hub id; None of one that is made here, small by nature.
+
+    Raises ModelError where its config.json is not to be had.
+    """
+    source = config["models"][model]
+    if "train" in source or "build" in source:
+        return None
+    directory = directory_of(config, model)
+    content = checkpoint.config_of(directory)
+    return architectures.adapter(content, directory).dimensions(content)
 
 
 def sites_of(config: Config, model: str) -> list[str]:
