@@ -101,12 +101,14 @@ def bare_forward(folder: Path, dtype: str) -> float:
 def measure(name: str, args: argparse.Namespace, folder: Path) -> None:
     """Print one row per stage."""
     config = configuration.read_yaml(HOME / "config" / "config.yaml")
-    model, own = CONFIGS[name], {"dtype": args.dtype}
+    model, own = CONFIGS[name], {"model_dtype": args.dtype}
     size = architectures.adapter(model, folder).dimensions(model)
     sites = [f"attn.{size.layers // 2}", f"mlp.{size.layers // 2}"]
     config["activations"] |= {"sites": sites, "dtype": "float16", "batch_tokens": 2048}
     config["circuits"] |= {"partitions": ["heads", "rois"], "exact": [], "stability_draws": 2}
     config["circuits"]["methods"] = ["eap"]
+    if args.skip_rois:
+        config["circuits"]["partitions"] = ["heads"]
     config["sbm"] |= {"seeds": 1, "sweeps": 1, "control_seeds": 1}
     config["partitions"]["controls_match"] = "rois"
     seed = {"seed": 1}
@@ -145,6 +147,8 @@ def measure(name: str, args: argparse.Namespace, folder: Path) -> None:
             *("build_graph", seed | {"graph": config["graph"]}, "--covariance", moments),
             *("--samples", parts, "--output", graph),
         )
+        if args.skip_rois:
+            continue
         row(
             *("fit_sbm", seed | {"sbm": config["sbm"]}, "--graph", graph),
             *("--covariance", moments, "--output", sbm),
@@ -153,11 +157,14 @@ def measure(name: str, args: argparse.Namespace, folder: Path) -> None:
         for kind, path in zip(made, (moments, graph, sbm), strict=True):
             made[kind].append(path)
     partitions = folder / "partitions.parquet"
-    row(
-        *("make_partitions", seed | {"partitions": config["partitions"]}, *handle[:2]),
-        *(x for kind, paths in made.items() for x in (f"--{kind}", *paths)),
-        *("--output", partitions),
-    )
+    if args.skip_rois:
+        pq.write_table(pa.table({"site": []}), partitions)
+    else:
+        row(
+            *("make_partitions", seed | {"partitions": config["partitions"]}, *handle[:2]),
+            *(x for kind, paths in made.items() for x in (f"--{kind}", *paths)),
+            *("--output", partitions),
+        )
     cfg = own | seed | {"metric": "logit_difference", "circuits": config["circuits"]}
     outputs = (x for n in ("nodes", "edges", "stability") for x in (f"--{n}", folder / n))
     row(
@@ -171,6 +178,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=list(CONFIGS), choices=list(CONFIGS))
     parser.add_argument("--tokens", type=int, default=4096)
     parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--skip-rois", action="store_true", help="no block model; heads alone")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--graph-tool", default="/usr/bin/python3")
     args = parser.parse_args()

@@ -58,7 +58,7 @@ def of_model(slice_for):
 
     def with_dtype(wildcards):
         dtype = configuration.dtype_of(config, wildcards.model)
-        return canonical({"dtype": dtype} | json.loads(slice_for(wildcards)))
+        return canonical({"model_dtype": dtype, **json.loads(slice_for(wildcards))})
 
     return with_dtype
 

@@ -1,18 +1,21 @@
 """Devices, number formats, models larger than a card, batches that do not fit the memory."""
 
+import dataclasses
+import json
 import subprocess
 import sys
 import textwrap
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
 from scipy.stats import spearmanr
 
 import tiny_models
-from conftest import SCRIPTS
+from conftest import ROOT, SCRIPTS
 from connectome import (
     ablation,
     activations,
@@ -22,6 +25,7 @@ from connectome import (
     configuration,
     devices,
     evaluation,
+    footprint,
     outcomes,
     precision,
     prompts,
@@ -302,3 +306,37 @@ def test_weights_are_read_layer_by_layer(tmp_path):
         }
     weights = load_file(folder / "model.safetensors").values()
     assert tensors.count() == sum(weight.numel() for weight in weights)
+
+
+def test_the_numbers_of_the_model_are_not_those_of_the_recorded_columns(tmp_path):
+    """Both are called dtype in the configuration; columns in float16 come from a float32 model."""
+    folder = tiny_models.gpt2(tmp_path / "model")
+    (tmp_path / "model.json").write_text('{"directory": "model"}')
+    corpus = pa.table({"document": pa.array([0], pa.int32()), "tokens": [[1, 2, 3, 4]]})
+    pq.write_table(corpus, tmp_path / "corpus.parquet")
+    cfg = {"model_dtype": "float32", "dtype": "float16", "sites": "all", "outputs": []}
+    cfg |= {"batch_tokens": 8, "shards": 1}
+    command = [
+        *(sys.executable, SCRIPTS / "record_activations.py", "--model", tmp_path / "model.json"),
+        *("--corpus", tmp_path / "corpus.parquet", "--shard", "0", "--device", "cpu"),
+        *("--output", tmp_path / "part.parquet", "--cfg", json.dumps(cfg)),
+    ]
+    subprocess.run(command, check=True)
+    model = transformer.load(folder)
+    columns = activations.columns_of(model, "all", [])
+    layout = activations.schema(columns, "float16")
+    expected = pa.Table.from_batches(activations.record(model, corpus, columns, 8, layout))
+    assert pq.read_table(tmp_path / "part.parquet").equals(expected)
+
+
+def test_stated_memory_is_the_models_and_never_less_than_the_rule_says():
+    """By hand: 2 x 23 tokens, 24 positions of width 8; a layer 8 x (4 x 8 + 3 x 12) numbers."""
+    size, config = tiny("gpt2")[1].size, configuration.read_yaml(ROOT / "config/config.yaml")
+    by_hand = ((2 * 23 + 24) * 8 + 2 * 8 * (4 * 8 + 3 * 12)) * 4
+    assert footprint.weights(size, "float32") == by_hand == 2 * footprint.weights(size, "float16")
+    for rule in ("describe_model", "record_activations", "attribute_circuit", "build_graph"):
+        assert footprint.stated(rule, 1500, size, "float32", config, 4) == 1500
+        assert footprint.stated(rule, 700, None, "float32", config, 4) == 700
+        big = dataclasses.replace(size, width=4096, heads=32, head_width=128, hidden=16384)
+        big = dataclasses.replace(big, vocabulary=100_000, layers=32)
+        assert footprint.stated(rule, 1500, big, "float32", config, 4) > 4000

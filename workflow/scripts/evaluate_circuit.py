@@ -19,7 +19,7 @@ def main(args):
     settings, kind = args.cfg["evaluation"], args.cfg["circuits"]["ablation"]
     seed, metric = args.cfg["seed"], args.cfg["metric"]
     model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
     )
     table = tables.read_table(args.prompts)
     heldout, discovery = (prompts.of_table(table, name) for name in ("heldout", "discovery"))
@@ -52,7 +52,12 @@ def main(args):
     rows, summaries = evaluation.tables(
         curves, ablation=kind, ranking=settings["ranking"], seed=seed, **evaluation.counts(bench)
     )
-    meta = {"metric": metric, "split": "heldout", "graph": "additive", "dtype": args.cfg["dtype"]}
+    meta = {
+        "metric": metric,
+        "split": "heldout",
+        "graph": "additive",
+        "dtype": args.cfg["model_dtype"],
+    }
     tables.write_table(args.output, rows, args.stamp, meta)
     tables.write_table(args.summaries, summaries, args.stamp, meta)
 

@@ -50,6 +50,13 @@ def recording(size: Dimensions, dtype: str, config: Mapping[str, Any], sites: in
     return weights(size, dtype) + numbers * BYTES[dtype] + 2 * tokens * columns * 4
 
 
+def passing(size: Dimensions, dtype: str, pairs: int) -> int:
+    """Bytes of a pass over prompts of which nothing is kept but the streams."""
+    tokens = pairs * PROMPT
+    numbers = _trace(size, tokens, PROMPT) + 2 * size.layers * tokens * size.width
+    return weights(size, dtype) + numbers * BYTES[dtype] + 3 * 4 * pairs * size.vocabulary
+
+
 def attributing(size: Dimensions, dtype: str, pairs: int, graphs: bool = True) -> int:
     """Bytes of attribution: a pass, values and gradients at all sites, what every part writes."""
     tokens = pairs * PROMPT
@@ -84,7 +91,7 @@ def stated(
         "record_activations": lambda: recording(size, dtype, config, sites),
         "record_attributions": lambda: attributing(size, dtype, PAIRS, graphs=False),
         "attribute_circuit": lambda: attributing(size, dtype, config["circuits"]["batch_pairs"]),
-        "measure_competence": lambda: attributing(size, dtype, PAIRS, graphs=False),
+        "measure_competence": lambda: passing(size, dtype, 256),
         "compute_covariance": lambda: covariance(
             max(size.hidden, size.heads * size.head_width), config["covariance"]["batch_rows"]
         ),
