@@ -9,11 +9,14 @@ default records few tokens; `--tokens 100000` is the size of the design and take
 
 import argparse
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +101,13 @@ def bare_forward(folder: Path, dtype: str) -> float:
     return time.process_time() - start
 
 
+def apart(action: Callable[..., Any], *given: Any) -> Any:
+    """Result of an action in a process of its own: a script starts as large as what started it."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(action, *given).result()
+
+
 def measure(name: str, args: argparse.Namespace, folder: Path) -> None:
     """Print one row per stage."""
     config = configuration.read_yaml(HOME / "config" / "config.yaml")
@@ -112,13 +122,13 @@ def measure(name: str, args: argparse.Namespace, folder: Path) -> None:
     config["sbm"] |= {"seeds": 1, "sweeps": 1, "control_seeds": 1}
     config["partitions"]["controls_match"] = "rois"
     seed = {"seed": 1}
-    make_model(folder, model)
-    make_data(folder, size.vocabulary, args.tokens, args.pairs)
+    apart(make_model, folder, model)
+    apart(make_data, folder, size.vocabulary, args.tokens, args.pairs)
     megabytes = footprint.weights(size, args.dtype) / 1e6
     print(
         f"{name}: {megabytes:.0f} MB of weights in {args.dtype}, {args.tokens} tokens", flush=True
     )
-    unit = bare_forward(folder, args.dtype) * args.tokens / BARE
+    unit = apart(bare_forward, folder, args.dtype) * args.tokens / BARE
 
     def row(script: str, cfg: dict[str, Any], *options: Any, python: str = sys.executable) -> None:
         spent, peak = run(python, script, cfg, *options)
