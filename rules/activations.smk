@@ -22,7 +22,7 @@ rule record_activations:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory_of("record_activations", 1500),
         runtime=growing(120),
         gpu=GPU,
         device=DEVICE,
@@ -52,7 +52,7 @@ rule record_attributions:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory_of("record_attributions", 1500),
         runtime=growing(120),
         gpu=GPU,
         device=DEVICE,

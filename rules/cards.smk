@@ -59,7 +59,7 @@ rule ablate_rois:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory_of("ablate_rois", 1500),
         runtime=growing(120),
         gpu=GPU,
         device=DEVICE,

@@ -25,7 +25,7 @@ rule attribute_circuit:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory_of("attribute_circuit", 1500),
         runtime=growing(240),
         gpu=GPU,
         device=DEVICE,

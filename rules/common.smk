@@ -9,7 +9,7 @@ HOME = Path(str(workflow.current_basedir)).parent
 SCRIPTS = str(HOME / "workflow" / "scripts")
 sys.path.insert(0, SCRIPTS)
 
-from connectome import checkpoint, configuration, digest, folders, lineage, model_tasks
+from connectome import checkpoint, configuration, digest, folders, footprint, lineage, model_tasks
 from connectome import report as page
 from connectome.command import canonical
 from connectome.errors import ConnectomeError, NotFetchedError
@@ -66,11 +66,11 @@ def one_of(names):
 
 
 def of_model(slice_for):
-    """`cfg` of a rule that runs the model: that of `slice_for`, and the model's number format."""
+    """`cfg` of what runs the model: the slice of `slice_for`, with the number format of the model."""
 
     def with_dtype(wildcards):
         dtype = configuration.dtype_of(config, wildcards.model)
-        return canonical({"dtype": dtype} | json.loads(slice_for(wildcards)))
+        return canonical({"model_dtype": dtype, **json.loads(slice_for(wildcards))})
 
     return with_dtype
 
@@ -212,6 +212,26 @@ def fitted_sites(model):
         return configuration.sites_of(config, model)
     except NotFetchedError:
         return []
+
+
+@functools.cache
+def size_of(model):
+    """Sizes of a model from its config.json; None where it is not there yet, or made here."""
+    try:
+        return configuration.size_of(config, model)
+    except ConnectomeError:
+        return None
+
+
+def memory_of(script, least):
+    """`mem_mb` of what works on one model: so many, and more where the model is big."""
+
+    def megabytes(wildcards):
+        model = wildcards.model
+        dtype, sites = configuration.dtype_of(config, model), len(fitted_sites(model))
+        return footprint.stated(script, least, size_of(model), dtype, config, sites)
+
+    return megabytes
 
 
 def model_files(wildcards):

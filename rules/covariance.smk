@@ -14,7 +14,7 @@ rule compute_covariance:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory_of("compute_covariance", 1000),
         runtime=growing(60),
         python=PYTHON,
         scripts=SCRIPTS,

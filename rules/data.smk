@@ -68,7 +68,7 @@ rule measure_competence:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory_of("measure_competence", 1000),
         runtime=growing(30),
         gpu=GPU,
         device=DEVICE,

@@ -20,7 +20,7 @@ rule evaluate_circuit:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory_of("evaluate_circuit", 1500),
         runtime=growing(240),
         gpu=GPU,
         device=DEVICE,
@@ -55,7 +55,7 @@ rule ablate_across_tasks:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory_of("ablate_across_tasks", 1500),
         runtime=growing(240),
         gpu=GPU,
         device=DEVICE,

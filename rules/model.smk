@@ -113,7 +113,7 @@ rule describe_model:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory_of("describe_model", 1500),
         runtime=growing(30),
         cache=CACHE,
         python=PYTHON,

@@ -24,7 +24,7 @@ rule build_graph:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory_of("build_graph", 1000),
         runtime=growing(60),
         python=PYTHON,
         scripts=SCRIPTS,
@@ -81,7 +81,7 @@ rule make_partitions:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory_of("make_partitions", 1000),
         runtime=growing(30),
         python=PYTHON,
         scripts=SCRIPTS,

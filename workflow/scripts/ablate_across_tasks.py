@@ -17,7 +17,7 @@ from connectome import (
 def main(args):
     settings, seed = args.cfg["specificity"], args.cfg["seed"]
     model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
     )
     graphs = part_graphs.build(
         settings["partitions"],

@@ -26,7 +26,7 @@ from connectome import (
 def main(args):
     settings, seed = args.cfg["cards"], args.cfg["seed"]
     handle = models.open_handle(args.model)
-    model = transformer.load(handle.directory, args.cfg["dtype"], args.device)
+    model = transformer.load(handle.directory, args.cfg["model_dtype"], args.device)
     found = region_effects.groups(tables.read_table(args.members))
     table = partitions.load(args.partitions)
     labels = {name: partitions.labels(table, name) for name in settings["partitions"]}

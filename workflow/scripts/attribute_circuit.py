@@ -17,7 +17,7 @@ from connectome import (
 def main(args):
     settings, metric = args.cfg["circuits"], args.cfg["metric"]
     model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
     )
     pairs = prompts.of_table(tables.read_table(args.prompts), "discovery")
     graphs = part_graphs.build(

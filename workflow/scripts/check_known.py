@@ -10,7 +10,7 @@ from connectome import arrays, command, known, models, patterns, prompts, tables
 def main(args):
     build = arrays.read_json(args.known)["build"]
     model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
     )
     table = tables.read_table(args.prompts)
     clean = [row["clean"] for row in table.to_pylist() if row["split"] == "heldout"]

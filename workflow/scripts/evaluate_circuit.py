@@ -19,11 +19,11 @@ def main(args):
     settings, kind = args.cfg["evaluation"], args.cfg["circuits"]["ablation"]
     seed, metric = args.cfg["seed"], args.cfg["metric"]
     model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
     )
     table = tables.read_table(args.prompts)
     heldout, discovery = (prompts.of_table(table, name) for name in ("heldout", "discovery"))
-    meta = {"metric": metric, "split": "heldout", "graph": "additive", "dtype": args.cfg["dtype"]}
+    meta = {"metric": metric, "split": "heldout", "graph": "additive", "dtype": args.cfg["model_dtype"]}
     if not len(heldout):  # a refused task
         for path, found in zip((args.output, args.summaries), evaluation.tables([]), strict=True):
             tables.write_table(path, found, args.stamp, meta)

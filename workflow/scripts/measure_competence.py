@@ -8,7 +8,7 @@ from connectome import arrays, command, competence, models, outcomes, prompts, t
 def main(args):
     settings = args.cfg["competence"]
     model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
     )
     table, about = tables.read_table(args.prompts), tables.read_meta(args.prompts)
     refused = about["status"] == "refused"

@@ -7,7 +7,7 @@ from connectome import activations, command, models, tables, transformer
 
 def main(args):
     model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
     )
     corpus = tables.read_table(args.corpus)
     columns = activations.columns_of(model, args.cfg["sites"], args.cfg["outputs"])

@@ -9,7 +9,7 @@ from connectome import activations, arrays, command, mixture, models, prompts, t
 
 def main(args):
     model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["dtype"], args.device
+        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
     )
     columns = activations.columns_of(model, args.cfg["sites"], outputs=())
     sites = [name.rpartition(".")[0] for name in columns]

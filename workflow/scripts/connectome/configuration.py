@@ -16,7 +16,17 @@ from typing import Any
 import jsonschema
 import yaml
 
-from connectome import checkpoint, folders, generators, hub, known, lineage, model_tasks
+from connectome import (
+    architectures,
+    checkpoint,
+    folders,
+    generators,
+    hub,
+    known,
+    lineage,
+    model_tasks,
+)
+from connectome.architectures import Dimensions
 from connectome.errors import ConfigError, ConnectomeError, NotFetchedError, did_you_mean
 
 # Sections that a user's configuration replaces as a whole: mixing two lists of models or tasks
@@ -173,6 +183,18 @@ def to_fetch(config: Config) -> dict[str, list[dict[str, str | None]]]:
     if "dataset" in corpus and not Path(corpus["dataset"]).is_dir():
         datasets.append({"name": corpus["dataset"], "revision": corpus.get("revision")})
     return {"models": models, "datasets": datasets}
+
+
+def size_of(config: Config, model: str) -> Dimensions | None:
+    """Sizes of a model by path or hub id; None of one that is made here, small by nature.
+
+    Raises ModelError where its config.json is not to be had.
+    """
+    if {"train", "build", "checkpoint"} & set(config["models"][model]):
+        return None
+    directory = directory_of(config, model)
+    content = checkpoint.config_of(directory)
+    return architectures.adapter(content, directory).dimensions(content)
 
 
 def sites_of(config: Config, model: str) -> list[str]:

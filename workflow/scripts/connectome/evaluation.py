@@ -119,17 +119,21 @@ def bench(
 ) -> Bench:
     """Run the intact model and the empty circuit once, for all circuits."""
     prompts = prompts.to(model.device)
-
-    def run(rows: range) -> torch.Tensor:
-        return answers(model, prompts.clean.rows(slice(rows.start, rows.stop)))
-
-    intact = torch.cat(list(within_memory(run, [range(len(prompts))])))
     graph = parts.modules({site: model.features(site) for site in model.sites}, model.sites)
-    nothing = run_nodes(model, prompts, graph, np.zeros((1, graph.writers), bool), ablated)
+    keep = np.zeros((1, graph.writers), bool)
+
+    def run(rows: range) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = slice(rows.start, rows.stop)
+        some = prompts.rows(chosen)
+        empty = run_nodes(model, some, graph, keep, ablated.rows(chosen))
+        return answers(model, some.clean), empty[0]
+
+    found = within_memory(run, [range(len(prompts))])
+    intact, nothing = (torch.cat(some) for some in zip(*found, strict=True))
     measure = metrics.metric(metric)
     reference = Reference(
         measure(intact, prompts.right, prompts.wrong).double().cpu().numpy(),
-        measure(nothing[0], prompts.right, prompts.wrong).double().cpu().numpy(),
+        measure(nothing, prompts.right, prompts.wrong).double().cpu().numpy(),
     )
     return Bench(model, prompts, ablated, metric, intact, reference, weights, memory)
 
