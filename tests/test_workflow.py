@@ -109,9 +109,7 @@ def test_unlock_leaves_the_lock_of_a_live_run_alone(tmp_path):
     toy_workflow.run(folder)
 
 
-@pytest.mark.parametrize(
-    "name", ["gemma", "gpt2", "local", "pythia", "qwen", "training", "truth"]
-)
+@pytest.mark.parametrize("name", ["gemma", "gpt2", "local", "pythia", "qwen", "training", "truth"])
 def test_example_configurations_pass_the_schema(name):
     from connectome import configuration
 

@@ -23,7 +23,12 @@ def main(args):
     )
     table = tables.read_table(args.prompts)
     heldout, discovery = (prompts.of_table(table, name) for name in ("heldout", "discovery"))
-    meta = {"metric": metric, "split": "heldout", "graph": "additive", "dtype": args.cfg["model_dtype"]}
+    meta = {
+        "metric": metric,
+        "split": "heldout",
+        "graph": "additive",
+        "dtype": args.cfg["model_dtype"],
+    }
     if not len(heldout):  # a refused task
         for path, found in zip((args.output, args.summaries), evaluation.tables([]), strict=True):
             tables.write_table(path, found, args.stamp, meta)
