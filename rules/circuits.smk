@@ -8,10 +8,45 @@ rule circuits:
         of_all_models("<results>/{model}/{dictionary}/circuits/{task}.stability.parquet"),
 
 
-rule attribute_circuit:
+rule score_prompts:
     input:
         model="<results>/{model}/model.json",
         prompts="<results>/{model}/tasks/{task}.parquet",
+        partitions="<results>/{model}/{dictionary}/partitions.parquet",
+    output:
+        part_of(
+            "circuits",
+            "<results>/{model}/{dictionary}/circuits/{task}.scores/part-{shard}-of-N.npz",
+        ),
+    log:
+        "<logs>/score_prompts/{model}.{dictionary}.{task}.{shard}.log",
+    benchmark:
+        "<benchmarks>/score_prompts/{model}.{dictionary}.{task}.{shard}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=240,
+        gpu=0,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=scores_slice,
+        code=code_of("score_prompts"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/score_prompts.py --model {input.model:q}"
+        " --prompts {input.prompts:q} --partitions {input.partitions:q}"
+        " --shard {wildcards.shard} --output {output:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule attribute_circuit:
+    input:
+        scores=parts_of(
+            "circuits",
+            "<results>/{model}/{dictionary}/circuits/{task}.scores/part-{shard}-of-N.npz",
+        ),
         partitions="<results>/{model}/{dictionary}/partitions.parquet",
     output:
         nodes="<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet",
@@ -26,15 +61,14 @@ rule attribute_circuit:
     threads: 1
     resources:
         mem_mb=1500,
-        runtime=240,
-        gpu=0,
+        runtime=60,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
         cfg=with_metric("circuits", "seed"),
         code=code_of("attribute_circuit"),
     shell:
-        "{resources.python:q} {resources.scripts:q}/attribute_circuit.py --model {input.model:q}"
-        " --prompts {input.prompts:q} --partitions {input.partitions:q}"
+        "{resources.python:q} {resources.scripts:q}/attribute_circuit.py --scores {input.scores:q}"
+        " --partitions {input.partitions:q}"
         " --nodes {output.nodes:q} --edges {output.edges:q} --stability {output.stability:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -2,13 +2,48 @@
 # the others; all on held-out prompts.
 
 
-rule evaluate_circuit:
+rule run_circuits:
     input:
         model="<results>/{model}/model.json",
         prompts="<results>/{model}/tasks/{task}.parquet",
         partitions="<results>/{model}/{dictionary}/partitions.parquet",
         nodes="<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet",
         edges="<results>/{model}/{dictionary}/circuits/{task}.edges.parquet",
+    output:
+        part_of(
+            "evaluation",
+            "<results>/{model}/{dictionary}/evaluation/{task}.runs/part-{shard}-of-N.npz",
+        ),
+    log:
+        "<logs>/run_circuits/{model}.{dictionary}.{task}.{shard}.log",
+    benchmark:
+        "<benchmarks>/run_circuits/{model}.{dictionary}.{task}.{shard}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=240,
+        gpu=0,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=evaluation_slice,
+        code=code_of("run_circuits"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/run_circuits.py --model {input.model:q}"
+        " --prompts {input.prompts:q} --partitions {input.partitions:q}"
+        " --nodes {input.nodes:q} --edges {input.edges:q}"
+        " --shard {wildcards.shard} --output {output:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule evaluate_circuit:
+    input:
+        runs=parts_of(
+            "evaluation",
+            "<results>/{model}/{dictionary}/evaluation/{task}.runs/part-{shard}-of-N.npz",
+        ),
     output:
         curves="<results>/{model}/{dictionary}/evaluation/{task}.parquet",
         summaries="<results>/{model}/{dictionary}/evaluation/{task}.summaries.parquet",
@@ -20,19 +55,16 @@ rule evaluate_circuit:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=240,
-        gpu=0,
+        mem_mb=1000,
+        runtime=60,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=with_metric("circuits", "evaluation", "seed"),
+        cfg=statistics_slice,
         code=code_of("evaluate_circuit"),
     shell:
-        "{resources.python:q} {resources.scripts:q}/evaluate_circuit.py --model {input.model:q}"
-        " --prompts {input.prompts:q} --partitions {input.partitions:q}"
-        " --nodes {input.nodes:q} --edges {input.edges:q} --output {output.curves:q}"
-        " --summaries {output.summaries:q}"
+        "{resources.python:q} {resources.scripts:q}/evaluate_circuit.py --runs {input.runs:q}"
+        " --output {output.curves:q} --summaries {output.summaries:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 

@@ -275,7 +275,7 @@ def test_top_features_are_those_of_the_last_method_and_come_back_from_the_table(
     width, none = model.size.head_width, pa.table({})
     graphs = part_graphs.build(SETTINGS["partitions"], none, counts, width, 1)
     assert list(graphs) == ["features", "heads"]
-    graphs, found = circuits.score(model, pairs(5), graphs, SETTINGS, METRIC)
+    graphs, found, _ = circuits.score(model, pairs(5), graphs, SETTINGS, METRIC)
     single = {name for name in graphs["top_features"].names if ".n" in name}
     best = {}
     for method in SETTINGS["methods"]:
@@ -288,7 +288,8 @@ def test_top_features_are_those_of_the_last_method_and_come_back_from_the_table(
     assert found["top_features", "exact"].edges.shape[0] == 2
     table = part_graphs.node_table(found, graphs, "counterfactual")
     again = part_graphs.build(
-        SETTINGS["partitions"], none, counts, width, 1, table, SETTINGS["slots"]
+        *(SETTINGS["partitions"], none, counts, width, 1),
+        *(part_graphs.chosen_nodes(table), SETTINGS["slots"]),
     )
     assert again["top_features"].names == graphs["top_features"].names
     assert again["top_features"].slotted == graphs["top_features"].slotted == model.sites[::2]

@@ -7,8 +7,8 @@ import pyarrow as pa
 from connectome import (
     ablation,
     arrays,
+    bench,
     command,
-    evaluation,
     models,
     moments,
     partitions,
@@ -45,7 +45,7 @@ def main(args):
         discovery = prompts.of_table(every, "discovery")
         heldout = prompts.of_table(every, "heldout", settings["pairs"])
         scales.append(region_writing.final_scale(model, discovery))
-        bench = evaluation.bench(
+        on = bench.prepare(
             model,
             heldout,
             ablation.ablated_values(model, heldout, "mean", discovery),
@@ -54,7 +54,7 @@ def main(args):
             region_effects.MEMORY,
         )
         of_task = {"task": task, "metric": args.cfg["metrics"][task]}
-        rows += [of_task | row for row in region_effects.task_rows(bench, found, random)]
+        rows += [of_task | row for row in region_effects.task_rows(on, found, random)]
     effects = pa.Table.from_pylist(rows, schema=region_effects.SCHEMA)
     tables.write_table(args.effects, effects, args.stamp, {"ablation": "mean", "split": "heldout"})
     reader = region_writing.reader_of(model, scales)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import torch
 
 from connectome import faithfulness, metrics
-from connectome.evaluation import Bench
+from connectome.bench import Bench
 from connectome.set_ablation import bytes_per_run, run_sets
 from connectome.statistics import interval, permutation_p
 from connectome.transformer import forward

@@ -1,0 +1,96 @@
+"""What circuits of a task are measured on: prompts, and the model that is run on them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from connectome import metrics, parts
+from connectome.ablation import Ablated, run_edges, run_nodes
+from connectome.faithfulness import Reference
+from connectome.parts import PartGraph
+from connectome.prompts import Prompts
+from connectome.transformer import Transformer, forward, logits_at_answer
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all circuits of a task are measured on."""
+
+    model: Transformer
+    prompts: Prompts
+    ablated: Ablated
+    metric: str
+    intact: torch.Tensor  # logits (n, vocabulary) of the intact model
+    reference: Reference
+    weights: Array  # (draws, n) bootstrap
+    memory: int
+
+    def part(self, count: int) -> "Bench":
+        """The same on the first `count` prompts."""
+        rows = slice(count)
+        return Bench(
+            self.model,
+            self.prompts.rows(rows),
+            self.ablated.rows(rows),
+            self.metric,
+            self.intact[rows],
+            self.reference.part(count),
+            self.weights[:, rows],
+            self.memory,
+        )
+
+    def measure(self, logits: torch.Tensor) -> dict[str, Array]:
+        """Metric, KL divergence from the intact model and choice accuracy, each (c, n)."""
+        right, wrong = self.prompts.right, self.prompts.wrong
+        values = {
+            "metric": metrics.metric(self.metric)(logits, right, wrong),
+            "kl": metrics.kl_divergence(logits, self.intact),
+            "accuracy": metrics.choice_accuracy(logits, right, wrong),
+        }
+        return {name: value.double().cpu().numpy() for name, value in values.items()}
+
+    def edges(self, graph: PartGraph, masks: Array) -> dict[str, Array]:
+        """Measures (c, n) of edge masks (c, readers, writers)."""
+        return self._in_blocks(run_edges, graph, masks)
+
+    def nodes(self, graph: PartGraph, keep: Array) -> dict[str, Array]:
+        """Measures (c, n) of kept writers (c, U)."""
+        return self._in_blocks(run_nodes, graph, keep)
+
+    def _in_blocks(
+        self, run: Callable[..., torch.Tensor], graph: PartGraph, given: Array
+    ) -> dict[str, Array]:
+        """Measures of runs, so many at once that logits over the vocabulary fit the memory."""
+        step = max(1, self.memory // (self.intact.numel() * self.intact.element_size()))
+        found = [
+            self.measure(
+                run(self.model, self.prompts, graph, given[i : i + step], self.ablated, self.memory)
+            )
+            for i in range(0, len(given), step)
+        ]
+        return {name: np.concatenate([some[name] for some in found]) for name in found[0]}
+
+
+@torch.inference_mode()
+def prepare(
+    model: Transformer,
+    prompts: Prompts,
+    ablated: Ablated,
+    metric: str,
+    weights: Array,
+    memory: int,
+) -> Bench:
+    """Run the intact model and the empty circuit once, for all circuits."""
+    intact = logits_at_answer(model, forward(model, prompts.clean))
+    graph = parts.modules({site: model.features(site) for site in model.sites}, model.sites)
+    nothing = run_nodes(model, prompts, graph, np.zeros((1, graph.writers), bool), ablated)
+    measure = metrics.metric(metric)
+    reference = Reference(
+        measure(intact, prompts.right, prompts.wrong).double().cpu().numpy(),
+        measure(nothing[0], prompts.right, prompts.wrong).double().cpu().numpy(),
+    )
+    return Bench(model, prompts, ablated, metric, intact, reference, weights, memory)
