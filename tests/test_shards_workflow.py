@@ -114,8 +114,8 @@ def test_from_four_parts_to_three_the_run_leaves_three_and_the_same_covariance(f
     for number in (4, 3):
         config["activations"]["shards"] = number
         (folder / "parts.json").write_text(json.dumps(config))
-        command = [*quick_command(folder, config=str(folder / "parts.json")), COVARIANCE]
-        done = subprocess.run(command, capture_output=True, text=True)
+        command = quick_command(folder, config=str(folder / "parts.json"))
+        done = subprocess.run([*command, "--", COVARIANCE], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         names = sorted(path.name for path in (folder / "results/one/activations.parquet").iterdir())
         assert names == [f"part-{i}-of-{number}.parquet" for i in range(number)]
@@ -126,5 +126,6 @@ def test_from_four_parts_to_three_the_run_leaves_three_and_the_same_covariance(f
         for name, values in expected.items():
             atol = 1e-12 * np.abs(values).max()
             np.testing.assert_allclose(content[name], values, rtol=0, atol=atol)
-        again = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True)
+        words = [*command, "--dry-run", COVARIANCE]
+        again = subprocess.run(words, capture_output=True, text=True, check=True)
         assert "Nothing to be done" in again.stdout + again.stderr
