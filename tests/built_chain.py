@@ -82,11 +82,21 @@ def _score(model: Path, prompts: Path) -> None:
         "stability_draws": 2,
     }  # fmt: skip
     tables.write_table(folder / "none.parquet", {"site": []}, {})
+    cfg = {"circuits": circuits, "metric": "logit_difference", "seed": 1}
+    parts = folder / f"neurons/circuits/{task}.scores/part-0-of-1.npz"
     call(
-        "attribute_circuit",
-        {"circuits": circuits, "metric": "logit_difference", "seed": 1},
+        "score_prompts",
+        cfg,
         model=model,
         prompts=prompts,
+        partitions=folder / "none.parquet",
+        shard=0,
+        output=parts,
+    )
+    call(
+        "attribute_circuit",
+        cfg,
+        scores=[parts],
         partitions=folder / "none.parquet",
         nodes=folder / f"neurons/circuits/{task}.nodes.parquet",
         edges=folder / f"neurons/circuits/{task}.edges.parquet",
