@@ -33,6 +33,7 @@ PLAN = {
 }
 
 torch.set_num_threads(1)
+NUMBERS = {"model_dtype": "float32"}
 
 
 def call(script: str, cfg: dict[str, Any], **arguments: Any) -> None:
@@ -67,7 +68,7 @@ def make_task(model: Path, task: str, discovery: int, heldout: int) -> Path:
     call("make_task", cfg, model=model, output=prompts)
     call(
         "measure_competence",
-        {"metric": "logit_difference", "competence": {"draws": 50}, "seed": 1},
+        NUMBERS | {"metric": "logit_difference", "competence": {"draws": 50}, "seed": 1},
         model=model,
         prompts=prompts,
         output=prompts.with_suffix(".competence.json"),
@@ -84,7 +85,7 @@ def _score(model: Path, prompts: Path) -> None:
     tables.write_table(folder / "none.parquet", {"site": []}, {})
     call(
         "attribute_circuit",
-        {"circuits": circuits, "metric": "logit_difference", "seed": 1},
+        NUMBERS | {"circuits": circuits, "metric": "logit_difference", "seed": 1},
         model=model,
         prompts=prompts,
         partitions=folder / "none.parquet",
@@ -94,7 +95,7 @@ def _score(model: Path, prompts: Path) -> None:
     )
     call(
         "check_known",
-        {},
+        NUMBERS,
         model=model,
         known=folder / "known.json",
         prompts=prompts,
