@@ -38,7 +38,8 @@ NUMBERS = {"model_dtype": "float32"}
 
 def call(script: str, cfg: dict[str, Any], **arguments: Any) -> None:
     """Run one script in this process."""
-    args = argparse.Namespace(cfg=cfg, stamp={"cfg": "{}", "code": ""}, **arguments)
+    stamp = {"cfg": "{}", "code": ""}
+    args = argparse.Namespace(cfg=cfg, stamp=stamp, device="cpu", **arguments)
     importlib.import_module(script).main(args)
 
 
