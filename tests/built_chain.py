@@ -33,11 +33,13 @@ PLAN = {
 }
 
 torch.set_num_threads(1)
+NUMBERS = {"model_dtype": "float32"}
 
 
 def call(script: str, cfg: dict[str, Any], **arguments: Any) -> None:
     """Run one script in this process."""
-    args = argparse.Namespace(cfg=cfg, stamp={"cfg": "{}", "code": ""}, **arguments)
+    stamp = {"cfg": "{}", "code": ""}
+    args = argparse.Namespace(cfg=cfg, stamp=stamp, device="cpu", **arguments)
     importlib.import_module(script).main(args)
 
 
@@ -67,7 +69,7 @@ def make_task(model: Path, task: str, discovery: int, heldout: int) -> Path:
     call("make_task", cfg, model=model, output=prompts)
     call(
         "measure_competence",
-        {"metric": "logit_difference", "competence": {"draws": 50}, "seed": 1},
+        NUMBERS | {"metric": "logit_difference", "competence": {"draws": 50}, "seed": 1},
         model=model,
         prompts=prompts,
         output=prompts.with_suffix(".competence.json"),
@@ -86,7 +88,7 @@ def _score(model: Path, prompts: Path) -> None:
     parts = folder / f"neurons/circuits/{task}.scores/part-0-of-1.npz"
     call(
         "score_prompts",
-        cfg,
+        NUMBERS | cfg,
         model=model,
         prompts=prompts,
         partitions=folder / "none.parquet",
@@ -104,7 +106,7 @@ def _score(model: Path, prompts: Path) -> None:
     )
     call(
         "check_known",
-        {},
+        NUMBERS,
         model=model,
         known=folder / "known.json",
         prompts=prompts,
