@@ -383,7 +383,7 @@ def specificity_slice(wildcards):
     )
 
 
-def parts_of(side):
+def activations_of(side):
     """Input function: the activations of the model on this side of a pair."""
     return lambda wildcards: activation_parts(wildcards[side])
 
