@@ -1,0 +1,340 @@
+"""What the run to come will take, by rule: jobs, core hours, memory, disk. Refuses what cannot fit.
+
+Time is that of the same job's last run where there was one, else the median of other jobs of its
+rule here, else what the embedded default took (calibration.json, one core), scaled by the size of
+the work. The column `from` says which.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cost
+import jobs
+
+from connectome import configuration, known, lineage
+from connectome.errors import ConnectomeError
+
+CALIBRATION = jobs.HOME / "calibration.json"
+START = 3.0  # seconds: what an interpreter with torch takes to begin
+COLUMNS = "{:<22} {:>9} {:>10} {:>9} {:>9} {:>9} {:>10}  {}"
+HEAD = ("rule", "jobs", "core h", "longest h", "asked MB", "seen MB", "disk MB", "from")
+Config = dict[str, Any]
+
+
+class Sizes(NamedTuple):
+    """What the work on a model depends on."""
+
+    layers: int
+    width: int
+    attention: int  # features of an attention site
+    hidden: int  # and of an MLP
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much a job has to do, in units that mean something only beside another job's."""
+
+    config: Config
+
+    def sizes(self, model: str) -> Sizes | None:
+        """Sizes of a model; None where they are not known before it was fetched."""
+        model = lineage.origin_of(self.config, model)
+        source = self.config["models"][model]
+        if "train" in source:
+            settings = configuration.training_of(self.config, model)
+            width = settings["width"]
+            return Sizes(settings["layers"], width, width, 4 * width)
+        try:
+            found = configuration.size_of(self.config, model)
+        except ConnectomeError:
+            return None
+        size = known.of_name(source["build"]).SIZE if found is None else found
+        return Sizes(size.layers, size.width, size.heads * size.head_width, size.hidden)
+
+    def numbers(self, model: str) -> float:
+        """Weights of the body of a model, an MLP taken to have a gate; 0 where not known."""
+        size = self.sizes(model)
+        if size is None:
+            return 0.0
+        return float(size.layers * size.width * (4 * size.attention + 3 * size.hidden))
+
+    def features(self, model: str, site: str) -> float:
+        """Native features of a site; 0 where not known."""
+        size = self.sizes(model)
+        if size is None:
+            return 0.0
+        return float(size.attention if site.startswith("attn") else size.hidden)
+
+    def of(self, job: jobs.Job) -> float:
+        """Work of a job; 1 for those that take their start-up and little more."""
+        found = UNITS.get(job.rule)
+        return 1.0 if found is None else found(self, job.wildcards)
+
+
+def _samples(work: Work, names: Mapping[str, str]) -> float:
+    config = work.config
+    if names.get("kind") == "attribution":
+        return float(len(config["attributions"]["tasks"]) * config["pairs"]["discovery"])
+    return float(config["corpus"]["tokens"]) / config["activations"]["shards"]
+
+
+def _moments(work: Work, names: Mapping[str, str]) -> float:
+    return _samples(work, names) * work.features(names["model"], names["site"]) ** 2
+
+
+def _training(work: Work, names: Mapping[str, str]) -> float:
+    settings = configuration.training_of(work.config, names["model"])
+    rows = settings["steps"] * settings["batch_rows"] * settings["context"]
+    return float(rows * work.numbers(names["model"]))
+
+
+def _scoring(work: Work, names: Mapping[str, str]) -> float:
+    circuits = work.config["circuits"]
+    runs = len(circuits["methods"]) * len(circuits["partitions"]) / circuits["shards"]
+    return work.config["pairs"]["discovery"] * runs * work.numbers(names["model"])
+
+
+def _running(work: Work, names: Mapping[str, str]) -> float:
+    section = work.config["evaluation"]
+    runs = len(section["partitions"]) * len(section["sizes"]) / section["shards"]
+    return work.config["pairs"]["heldout"] * runs * work.numbers(names["model"])
+
+
+UNITS: dict[str, Callable[[Work, Mapping[str, str]], float]] = {
+    "train_model": _training,
+    "describe_model": lambda work, names: work.numbers(names["model"]),
+    "record_activations": lambda work, names: _samples(work, names) * work.numbers(names["model"]),
+    "record_attributions": lambda work, names: (
+        _samples(work, {**names, "kind": "attribution"}) * work.numbers(names["model"])
+    ),
+    "measure_competence": lambda work, names: (
+        sum(work.config["pairs"][split] for split in ("discovery", "heldout"))
+        * work.numbers(names["model"])
+    ),
+    "compute_covariance": _moments,
+    "compute_moments": _moments,
+    "build_graph": _moments,
+    "fit_sbm": lambda work, names: work.features(names["model"], names["site"]),
+    "score_prompts": _scoring,
+    "run_circuits": _running,
+    "ablate_across_tasks": lambda work, names: (
+        len(work.config["tasks"]) ** 2
+        * work.config["specificity"]["pairs"]
+        * work.numbers(names["model"])
+    ),
+    "ablate_rois": lambda work, names: (
+        len(work.config["tasks"]) * work.config["cards"]["pairs"] * work.numbers(names["model"])
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the stale jobs of a rule will take."""
+
+    rule: str
+    stale: int
+    every: int  # jobs of the rule, finished ones too
+    seconds: list[float]  # core seconds of each stale job; NaN where nothing is known
+    asked: int  # MB, the most that a job asks for
+    seen: float | None  # MB, the largest peak of an earlier run
+    disk: float  # bytes
+    gpu: bool
+    sources: str
+
+
+def recorded(config: Config, model: str) -> float:
+    """Bytes of the activations of a model: every recorded number of every token."""
+    work = Work(config)
+    wide = sum(work.features(model, site) for site in configuration.sites_of(config, model))
+    size = work.sizes(model)
+    width = 0 if size is None else size.width
+    numbers = wide + len(config["activations"]["outputs"]) * width
+    bytes_each = {"float32": 4, "float16": 2}[config["activations"]["dtype"]]
+    return float(config["corpus"]["tokens"]) * (numbers * bytes_each + 12)  # three int32 keys
+
+
+def _disk(job: jobs.Job, config: Config, calibration: Mapping[str, Any]) -> float:
+    """Bytes that a job writes."""
+    if job.rule == "record_activations":
+        return recorded(config, job.wildcards["model"]) / config["activations"]["shards"]
+    if job.rule in ("compute_covariance", "compute_moments"):
+        width = Work(config).features(job.wildcards["model"], job.wildcards["site"])
+        return 2 * 8 * width**2  # the centred products of both halves
+    return float(calibration.get(job.rule, {}).get("bytes", 0))
+
+
+def lines(today: list[jobs.Job], config: Config, calibration: Mapping[str, Any]) -> list[Line]:
+    """A line per rule with stale jobs, in the order in which they run.
+
+    calibration: {rule: {start, unit, bytes}}, as `calibrate` makes it.
+    """
+    work = Work(config)
+    of_rule: dict[str, list[jobs.Job]] = defaultdict(list)
+    for job in today:
+        if job.stamp:  # a rule without a script is a name for its inputs
+            of_rule[job.rule].append(job)
+    found = []
+    for rule, every in of_rule.items():
+        stale = [job for job in every if job.stale]
+        if not stale:
+            continue
+        past = {id(job): cost.of_job(job) for job in every}
+        ended = [spent for spent in past.values() if spent is not None]
+        seconds, sources = [], set()
+        for job in stale:
+            own = past[id(job)]
+            if own is not None:
+                seconds.append(own[0])
+                sources.add("last run")
+            elif ended:
+                seconds.append(statistics.median(spent for spent, _ in ended))
+                sources.add("others here")
+            elif rule in calibration and work.of(job):
+                seconds.append(
+                    calibration[rule]["start"] + calibration[rule]["unit"] * work.of(job)
+                )
+                sources.add("scaled" if rule in UNITS else "default")
+            else:
+                seconds.append(float("nan"))
+                sources.add("unknown")
+        peaks = [peak for _, peak in ended if peak is not None]
+        found.append(
+            Line(
+                rule,
+                len(stale),
+                len(every),
+                seconds,
+                max(job.memory_mb for job in stale),
+                max(peaks, default=None),
+                sum(_disk(job, config, calibration) for job in stale),
+                any(job.gpu for job in stale),
+                ", ".join(sorted(sources)) + (" (GPU: time of a CPU core)" if stale[0].gpu else ""),
+            )
+        )
+    return found
+
+
+def table(found: list[Line]) -> str:
+    """The text: a line per rule, and the total; what is not known is a dash and not counted."""
+
+    def hours(seconds: list[float], of: Callable[[list[float]], float]) -> str:
+        known = [second for second in seconds if second == second]
+        return f"{of(known) / 3600:.3f}" if known else "-"
+
+    rows = [COLUMNS.format(*HEAD)]
+    for line in found:
+        rows.append(
+            COLUMNS.format(
+                line.rule,
+                f"{line.stale} of {line.every}",
+                hours(line.seconds, sum),
+                hours(line.seconds, max),
+                line.asked or "-",
+                "-" if line.seen is None else f"{line.seen:.0f}",
+                f"{line.disk / 1e6:.1f}",
+                line.sources,
+            )
+        )
+    every = [second for line in found for second in line.seconds]
+    total = (
+        f"{sum(line.stale for line in found)} of {sum(line.every for line in found)}",
+        hours(every, sum),
+        hours(every, max),
+        max((line.asked for line in found), default=0),
+        "",
+        f"{sum(line.disk for line in found) / 1e6:.1f}",
+        "",
+    )
+    return "\n".join([*rows, COLUMNS.format("all", *total)])
+
+
+def refusals(found: list[Line], config: Config, free: float, memory_mb: float | None) -> list[str]:
+    """Why the run cannot fit, a sentence each, with what would be right.
+
+    free: bytes of the disk of the results; memory_mb: of this machine, None where jobs run on
+    others.
+    """
+    result = []
+    disk = sum(line.disk for line in found)
+    if disk > free:
+        of_rule = {line.rule: line.disk for line in found}
+        part = of_rule.get("record_activations", 0.0)
+        tokens = (
+            int(config["corpus"]["tokens"] * max(0.0, free - (disk - part)) / part) if part else 0
+        )
+        hint = f"corpus.tokens of at most {tokens} would fit" if tokens else "use a larger disk"
+        result.append(
+            f"the results need {disk / 1e9:.1f} GB, {part / 1e9:.1f} of them activations, and "
+            f"{free / 1e9:.1f} GB are free at {config['pathvars']['results']}: {hint}; fewer "
+            "activations.sites, or activations.dtype float16, need less too"
+        )
+    for line in found:
+        if memory_mb is not None and line.asked > memory_mb:
+            result.append(
+                f"{line.rule} asks for {line.asked} MB, and this machine has {memory_mb:.0f}: use "
+                "a larger one or a cluster (plan.py --cluster), engine.dtype bfloat16, or smaller "
+                "batches (activations.batch_tokens, circuits.batch_pairs)"
+            )
+    return result
+
+
+def calibrate(today: list[jobs.Job], config: Config) -> dict[str, Any]:
+    """{rule: {start, unit, bytes}} of a finished run, per job.
+
+    start: seconds that no size changes, START or the quickest job of the rule; unit: seconds beyond
+    them per unit of work; bytes: of its outputs.
+    """
+    work = Work(config)
+    found: dict[str, Any] = {}
+    for rule in dict.fromkeys(job.rule for job in today):
+        of_rule = [job for job in today if job.rule == rule]
+        spent = [(cost.of_job(job), work.of(job), job) for job in of_rule]
+        ended = [(past[0], units, job) for past, units, job in spent if past is not None]
+        if not ended:
+            continue
+        start = min(START, *(seconds for seconds, _, _ in ended)) if rule in UNITS else 0.0
+        unit = sum(seconds - start for seconds, _, _ in ended) / sum(units for _, units, _ in ended)
+        size = sum(
+            path.stat().st_size for _, _, job in ended for path in job.outputs if path.exists()
+        )
+        found[rule] = {
+            "start": round(start, 2),
+            "unit": float(f"{unit:.3g}"),
+            "bytes": size // len(ended),
+        }
+    return found
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.parent)
+
+
+if __name__ == "__main__":
+    parser = jobs.parser(__doc__)
+    parser.add_argument("--cluster", action="store_true", help="jobs run on other machines")
+    parser.add_argument("--calibrate", action="store_true", help="write calibration.json anew")
+    args = parser.parse_args()
+    today, config = jobs.with_config(args.targets, args.configfile)
+    if args.calibrate:
+        text = json.dumps(calibrate(today, config), indent=1, sort_keys=True)
+        CALIBRATION.write_text(text + "\n", encoding="utf-8")
+        sys.exit()
+    found = lines(today, config, json.loads(CALIBRATION.read_text(encoding="utf-8")))
+    if not found:
+        print("nothing is stale: nothing would run")
+        sys.exit()
+    print(table(found))
+    root = _existing(Path(config["pathvars"]["results"]).absolute())
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6
+    said = refusals(found, config, shutil.disk_usage(root).free, None if args.cluster else machine)
+    if said:
+        sys.exit("\n".join(f"cannot fit: {sentence}" for sentence in said))
