@@ -65,7 +65,7 @@ def fetch(url, cache, *names, revision=None, datasets=(), **more):
         "models": [{"name": name, "revision": revision} for name in names],
         "datasets": [{"name": name, "revision": revision} for name in datasets],
     }
-    return script("fetch_from_hub", url, "--cache", cache, cfg=cfg, **more)
+    return script("fetch", url, "--cache", cache, cfg=cfg, **more)
 
 
 NOWHERE = "http://127.0.0.1:9"  # nobody listens

@@ -28,7 +28,7 @@ def test_no_prompts_are_scored_to_empty_tables_with_the_columns_of_full_ones():
     for name, count in (("full", 3), ("none", 0)):
         pairs = prompts.of_lists(*(column[:count] for column in prompt_lists(3)))
         assert len(pairs) == count
-        known, found = circuits.score(model, pairs, graphs, SETTINGS, "logit_difference")
+        known, found, _ = circuits.score(model, pairs, graphs, SETTINGS, "logit_difference")
         tables_of[name] = (
             part_graphs.node_table(found, known, "counterfactual"),
             part_graphs.edge_table(found, known, "counterfactual"),
@@ -56,7 +56,7 @@ def refused(tmp_path_factory):
                        "pairs": {"discovery": 20, "heldout": 20, "heldout_share": 0.4}, "seed": 1},
                       ["--output", "later_year.parquet"]),
         "measure_competence": ({"metric": "probability_difference", "seed": 1,
-                                "competence": {"draws": 10}},
+                                "model_dtype": "float32", "competence": {"draws": 10}},
                                ["--prompts", "later_year.parquet", "--output", "record.json"]),
     }  # fmt: skip
     for script, (cfg, names) in steps.items():

@@ -29,7 +29,8 @@ def environment_of_scripts():
         for body in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
             environment = re.search(r'conda:\s+"\.\./envs/([\w-]+)\.yaml"', body)
             if environment:
-                found[body.split(":")[0]] = environment.group(1)
+                script = re.search(r"\{resources\.scripts:q\}/(\w+)\.py", body)
+                found[script.group(1)] = environment.group(1)
     return found
 
 

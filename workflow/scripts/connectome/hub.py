@@ -1,6 +1,6 @@
 """The Hugging Face hub: fetched once, on a machine with a network; read from the local cache after.
 
-Only `fetch_model` and `fetch_dataset` use the network, and only `fetch_from_hub.py` calls them.
+Only `fetch_model` and `fetch_dataset` use the network, and only `fetch.py` calls them.
 Tokens of gated repositories are read from the environment by huggingface_hub itself (HF_TOKEN);
 none is ever handed over here.
 """
