@@ -6,7 +6,7 @@ GRAPH_TOOL_PYTHON ?= /usr/bin/python3
 SNAKEMAKE := $(PYTHON) -m snakemake --cores $(CORES) $${CONFIG:+--configfile "$$CONFIG"}
 export CONFIG
 
-.PHONY: help setup setup-tests report figures why verify cost test test-all benchmark lint docs unlock clean
+.PHONY: help setup setup-tests report figures why verify cost plan fetch test test-all benchmark lint docs unlock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -32,6 +32,12 @@ verify: setup ## whether every result was made by today's configuration and code
 
 cost: setup ## time and memory of every step of the finished run
 	@$(PYTHON) workflow/cost.py $(if $(CONFIG),--configfile $(CONFIG))
+
+plan: setup ## before a run: jobs, hours, memory and disk of each rule; refuses what cannot fit
+	@$(PYTHON) workflow/plan.py $(if $(CONFIG),--configfile $(CONFIG))
+
+fetch: setup ## hub models and data sets of the configuration, to the Hugging Face cache (needs a network)
+	@$(SNAKEMAKE) fetch
 
 unlock: setup
 	@test -z "$$CONFIG" || test -r "$$CONFIG" || { echo "CONFIG: no file $$CONFIG in $$PWD" >&2; exit 1; }
