@@ -175,12 +175,14 @@ def measure(name: str, args: argparse.Namespace, folder: Path) -> None:
             *(x for kind, paths in made.items() for x in (f"--{kind}", *paths)),
             *("--output", partitions),
         )
-    cfg = own | seed | {"metric": "logit_difference", "circuits": config["circuits"]}
-    outputs = (x for n in ("nodes", "edges", "stability") for x in (f"--{n}", folder / n))
+    cfg = seed | {"metric": "logit_difference", "circuits": config["circuits"]}
+    scores = folder / "part-0-of-1.npz"
     row(
-        *("attribute_circuit", cfg, *handle, "--prompts", folder / "prompts.parquet"),
-        *("--partitions", partitions, *outputs),
+        *("score_prompts", own | cfg, *handle, "--prompts", folder / "prompts.parquet"),
+        *("--partitions", partitions, "--shard", 0, "--output", scores),
     )
+    outputs = (x for n in ("nodes", "edges", "stability") for x in (f"--{n}", folder / n))
+    row("attribute_circuit", cfg, "--scores", scores, "--partitions", partitions, *outputs)
 
 
 def main() -> None:

@@ -11,9 +11,7 @@ rule record_activations:
         model="<results>/{model}/model.json",
         corpus="<results>/{model}/corpus.parquet",
     output:
-        "<results>/{model}/activations.parquet/part-{shard}-of-"
-        + str(config["activations"]["shards"])
-        + ".parquet",
+        part_of("activations", "<results>/{model}/activations.parquet/part-{shard}-of-N.parquet"),
     log:
         "<logs>/record_activations/{model}.{shard}.log",
     benchmark:

@@ -279,19 +279,68 @@ def mixture_files(pattern):
     )
 
 
+def part_of(section, pattern):
+    """A part file: `N` in the pattern is the number of shards of this section of the config."""
+    return pattern.replace("-of-N.", f"-of-{config[section]['shards']}.")
+
+
+def parts_of(section, pattern):
+    """The part files of all shards, in order; other wildcards stay."""
+    shards = range(config[section]["shards"])
+    return expand(part_of(section, pattern), shard=shards, allow_missing=True)
+
+
 def activation_parts(model):
     """Part files of the activations of a model, in order."""
-    shards = config["activations"]["shards"]
-    return [
-        f"<results>/{model}/activations.parquet/part-{i}-of-{shards}.parquet" for i in range(shards)
-    ]
+    parts = parts_of(
+        "activations", "<results>/{model}/activations.parquet/part-{shard}-of-N.parquet"
+    )
+    return expand(parts, model=model)
 
 
-def covariance_samples(wildcards):
+def site_samples(wildcards):
     """Tables that hold the samples of a site: tokens for activations, prompts for attributions."""
     if wildcards.kind == "attribution":
         return f"<results>/{wildcards.model}/{wildcards.dictionary}/attributions.parquet"
     return activation_parts(wildcards.model)
+
+
+def covariance_samples(wildcards):
+    """What a covariance is made of: a table of samples; where there are several, their moments."""
+    if wildcards.kind == "attribution" or config["activations"]["shards"] == 1:
+        return site_samples(wildcards)
+    parts = parts_of(
+        "activations",
+        "<results>/{model}/{dictionary}/covariance/{site}.parts/part-{shard}-of-N.npz",
+    )
+    return expand(parts, **wildcards)
+
+
+def scores_slice(wildcards):
+    """`cfg` of score_prompts: what is scored, and how."""
+    metric = configuration.metric_of(config, wildcards.task)
+    scored = {name: x for name, x in config["circuits"].items() if "stability" not in name}
+    return canonical({"metric": metric, "circuits": scored, "seed": config["seed"]})
+
+
+def evaluation_slice(wildcards):
+    """`cfg` of run_circuits: what selects, draws and runs circuits."""
+    metric = configuration.metric_of(config, wildcards.task)
+    circuits = {name: config["circuits"][name] for name in ("partitions", "slots", "ablation")}
+    runs = {name: x for name, x in config["evaluation"].items() if name != "bootstrap"}
+    return canonical(
+        {"metric": metric, "circuits": circuits, "evaluation": runs, "seed": config["seed"]}
+    )
+
+
+def statistics_slice(wildcards):
+    """`cfg` of evaluate_circuit: what the statistics of those runs need, and say about them."""
+    metric = configuration.metric_of(config, wildcards.task)
+    statistics = {name: config["evaluation"][name] for name in ("bootstrap", "ranking")}
+    circuits = {"ablation": config["circuits"]["ablation"]}
+    return canonical(
+        {"metric": metric, "circuits": circuits, "evaluation": statistics, "seed": config["seed"]}
+    )
 
 
 def each_fitted_site(pattern):
@@ -334,7 +383,7 @@ def specificity_slice(wildcards):
     )
 
 
-def parts_of(side):
+def activations_of(side):
     """Input function: the activations of the model on this side of a pair."""
     return lambda wildcards: activation_parts(wildcards[side])
 

@@ -3,8 +3,8 @@
 
 rule match_rois:
     input:
-        left=parts_of("left"),
-        right=parts_of("right"),
+        left=activations_of("left"),
+        right=activations_of("right"),
         partitions_left="<results>/{left}/{dictionary}/partitions.parquet",
         partitions_right="<results>/{right}/{dictionary}/partitions.parquet",
     output:

@@ -2,13 +2,49 @@
 # the others; all on held-out prompts.
 
 
-rule evaluate_circuit:
+rule run_circuits:
     input:
         model="<results>/{model}/model.json",
         prompts="<results>/{model}/tasks/{task}.parquet",
         partitions="<results>/{model}/{dictionary}/partitions.parquet",
         nodes="<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet",
         edges="<results>/{model}/{dictionary}/circuits/{task}.edges.parquet",
+    output:
+        part_of(
+            "evaluation",
+            "<results>/{model}/{dictionary}/evaluation/{task}.runs/part-{shard}-of-N.npz",
+        ),
+    log:
+        "<logs>/run_circuits/{model}.{dictionary}.{task}.{shard}.log",
+    benchmark:
+        "<benchmarks>/run_circuits/{model}.{dictionary}.{task}.{shard}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory_of("run_circuits", 1500),
+        runtime=growing(240),
+        gpu=GPU,
+        device=DEVICE,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=of_model(evaluation_slice),
+        code=code_of("run_circuits"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/run_circuits.py --model {input.model:q}"
+        " --prompts {input.prompts:q} --partitions {input.partitions:q}"
+        " --nodes {input.nodes:q} --edges {input.edges:q}"
+        " --shard {wildcards.shard} --output {output:q}"
+        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule evaluate_circuit:
+    input:
+        runs=parts_of(
+            "evaluation",
+            "<results>/{model}/{dictionary}/evaluation/{task}.runs/part-{shard}-of-N.npz",
+        ),
     output:
         curves="<results>/{model}/{dictionary}/evaluation/{task}.parquet",
         summaries="<results>/{model}/{dictionary}/evaluation/{task}.summaries.parquet",
@@ -20,21 +56,17 @@ rule evaluate_circuit:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=memory_of("evaluate_circuit", 1500),
-        runtime=growing(240),
-        gpu=GPU,
-        device=DEVICE,
+        mem_mb=1000,
+        runtime=growing(60),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=of_model(with_metric("circuits", "evaluation", "seed")),
+        cfg=statistics_slice,
         code=code_of("evaluate_circuit"),
     shell:
-        "{resources.python:q} {resources.scripts:q}/evaluate_circuit.py --model {input.model:q}"
-        " --prompts {input.prompts:q} --partitions {input.partitions:q}"
-        " --nodes {input.nodes:q} --edges {input.edges:q} --output {output.curves:q}"
-        " --summaries {output.summaries:q}"
-        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        "{resources.python:q} {resources.scripts:q}/evaluate_circuit.py --runs {input.runs:q}"
+        " --output {output.curves:q} --summaries {output.summaries:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule ablate_across_tasks:

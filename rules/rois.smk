@@ -13,7 +13,7 @@ rule rois:
 rule build_graph:
     input:
         covariance="<results>/{model}/{dictionary}/covariance/{site}.{kind}.npz",
-        samples=covariance_samples,
+        samples=site_samples,
     output:
         "<results>/{model}/{dictionary}/graph/{site}.{kind}.npz",
     log:

@@ -33,11 +33,13 @@ PLAN = {
 }
 
 torch.set_num_threads(1)
+NUMBERS = {"model_dtype": "float32"}
 
 
 def call(script: str, cfg: dict[str, Any], **arguments: Any) -> None:
     """Run one script in this process."""
-    args = argparse.Namespace(cfg=cfg, stamp={"cfg": "{}", "code": ""}, **arguments)
+    stamp = {"cfg": "{}", "code": ""}
+    args = argparse.Namespace(cfg=cfg, stamp=stamp, device="cpu", **arguments)
     importlib.import_module(script).main(args)
 
 
@@ -67,7 +69,7 @@ def make_task(model: Path, task: str, discovery: int, heldout: int) -> Path:
     call("make_task", cfg, model=model, output=prompts)
     call(
         "measure_competence",
-        {"metric": "logit_difference", "competence": {"draws": 50}, "seed": 1},
+        NUMBERS | {"metric": "logit_difference", "competence": {"draws": 50}, "seed": 1},
         model=model,
         prompts=prompts,
         output=prompts.with_suffix(".competence.json"),
@@ -82,11 +84,21 @@ def _score(model: Path, prompts: Path) -> None:
         "stability_draws": 2,
     }  # fmt: skip
     tables.write_table(folder / "none.parquet", {"site": []}, {})
+    cfg = {"circuits": circuits, "metric": "logit_difference", "seed": 1}
+    parts = folder / f"neurons/circuits/{task}.scores/part-0-of-1.npz"
     call(
-        "attribute_circuit",
-        {"circuits": circuits, "metric": "logit_difference", "seed": 1},
+        "score_prompts",
+        NUMBERS | cfg,
         model=model,
         prompts=prompts,
+        partitions=folder / "none.parquet",
+        shard=0,
+        output=parts,
+    )
+    call(
+        "attribute_circuit",
+        cfg,
+        scores=[parts],
         partitions=folder / "none.parquet",
         nodes=folder / f"neurons/circuits/{task}.nodes.parquet",
         edges=folder / f"neurons/circuits/{task}.edges.parquet",
@@ -94,7 +106,7 @@ def _score(model: Path, prompts: Path) -> None:
     )
     call(
         "check_known",
-        {},
+        NUMBERS,
         model=model,
         known=folder / "known.json",
         prompts=prompts,

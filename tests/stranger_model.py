@@ -7,8 +7,9 @@ import runpy
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tokenizers
@@ -124,20 +125,27 @@ def _teach(model: PreTrainedModel, ids: dict[str, int]) -> None:
         optimizer.step()
 
 
-def document() -> str:
+def document(first: int = 0) -> str:
     """One paragraph; line ends within it are blanks to the corpus."""
     words = [HOSTILE[i % len(HOSTILE)] for i in (0, 1, 2, 3, 4, 8, 9)]
-    return " ".join(f"{FILLERS[i % 4]} {words[i % 7]} is" for i in range(15))
+    return " ".join(f"{FILLERS[i % 4]} {words[i % 7]} is" for i in range(first, first + 15))
 
 
-def run(folder: Path, kind: Callable[[], PreTrainedModel] = gpt2) -> Path:
-    """Ten prompts, one document, one layer: the jobs behind the page; the results.
+def run(
+    folder: Path,
+    changes: Mapping[str, Any] | None = None,
+    *targets: str,
+    kind: Callable[[], PreTrainedModel] = gpt2,
+) -> Path:
+    """Ten prompts, one document, one layer: the jobs behind the page (or targets); the results.
 
     Their own command lines run in the order that Snakemake plans, those of this interpreter in
     this process: forty start-ups would cost a minute.
     """
-    write_model(folder / "model", kind)
-    (folder / "text.txt").write_text(document(), encoding="utf-8")
+    if not (folder / "model").exists():
+        write_model(folder / "model", kind)
+    if not (folder / "text.txt").exists():
+        (folder / "text.txt").write_text(document(), encoding="utf-8")
     (folder / "ten.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs()))
     quick = configuration.read_yaml(ROOT / "tests/config/quick.yaml")
     config = {key: quick[key] for key in ("competence", "circuits", "evaluation", "graph", "sbm")}
@@ -148,9 +156,11 @@ def run(folder: Path, kind: Callable[[], PreTrainedModel] = gpt2) -> Path:
         "activations": {"sites": ["mlp.0"]},
         "figures": {"dpi": 50, "bins": 16},
     }
+    for section, keys in (changes or {}).items():
+        config[section] = config.get(section, {}) | keys
     (folder / "small.json").write_text(json.dumps(config))
     command = quick_command(folder, config=str(folder / "small.json"))
-    words = [*command, "--dry-run", "--printshellcmds", "results/report.html"]
+    words = [*command, "--dry-run", "--printshellcmds", *(targets or ["results/report.html"])]
     plan = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         for line in re.findall(r"^Shell command: (.+)$", plan, re.M):

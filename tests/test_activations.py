@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from connectome import activations, tables
+from connectome import activations, tables, transformer
 from connectome.errors import ConfigError
 from connectome.transformer import Batch, forward
 from tiny_models import KINDS, tiny
@@ -70,11 +70,23 @@ def test_features_written_out_are_the_module():
         np.testing.assert_allclose(written, expected, atol=1e-5)
 
 
-def test_shards_cover_every_document_once():
-    table = corpus()
-    for shards in (1, 2, 3, 4):
-        parts = [activations.shard(table, i, shards) for i in range(shards)]
+def test_shards_cover_every_document_once_and_change_no_value():
+    """Documents run in the same batches: equal to the last bit, in the float32 that is recorded."""
+    model = transformer.load(tiny("gpt2")[0], torch.float32)
+    table, columns = corpus(), activations.columns_of(model, "all", ["resid.1"])
+    layout = activations.schema(columns, "float32")
+    batch_tokens = 12
+    assert len(list(activations.groups(table["tokens"].to_pylist(), batch_tokens))) == 3
+    expected = recorded(model, batch_tokens, ["resid.1"])
+    for shards in (1, 2, 3, 7):
+        parts = [activations.shard(table, i, shards, batch_tokens) for i in range(shards)]
         assert sum((part["document"].to_pylist() for part in parts), []) == [0, 1, 2, 3]
+        batches = [
+            batch
+            for part in parts
+            for batch in activations.record(model, part, columns, batch_tokens, layout)
+        ]
+        assert pa.Table.from_batches(batches, schema=layout).equals(expected)
 
 
 def test_half_precision_columns_are_half_as_wide():

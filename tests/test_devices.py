@@ -334,7 +334,7 @@ def test_stated_memory_is_the_models_and_never_less_than_the_rule_says():
     size, config = tiny("gpt2")[1].size, configuration.read_yaml(ROOT / "config/config.yaml")
     by_hand = ((2 * 23 + 24) * 8 + 2 * 8 * (4 * 8 + 3 * 12)) * 4
     assert footprint.weights(size, "float32") == by_hand == 2 * footprint.weights(size, "float16")
-    for rule in ("describe_model", "record_activations", "attribute_circuit", "build_graph"):
+    for rule in ("describe_model", "record_activations", "score_prompts", "build_graph"):
         assert footprint.stated(rule, 1500, size, "float32", config, 4) == 1500
         assert footprint.stated(rule, 700, None, "float32", config, 4) == 700
         big = dataclasses.replace(size, width=4096, heads=32, head_width=128, hidden=16384)

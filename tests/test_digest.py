@@ -75,7 +75,15 @@ def imported(path):
     return found
 
 
-LIGHT = ("compute_covariance", "build_graph", "make_partitions", "make_corpus", "make_task")
+LIGHT = (
+    "attribute_circuit",
+    "evaluate_circuit",
+    "compute_covariance",
+    "build_graph",
+    "make_partitions",
+    "make_corpus",
+    "make_task",
+)
 
 
 def test_only_jobs_that_run_a_model_import_torch_and_none_but_training_transformers():

@@ -282,7 +282,7 @@ def test_top_features_are_those_of_the_last_method_and_come_back_from_the_table(
     kind = {"parallel": model.size.parallel}
     graphs = part_graphs.build(SETTINGS["partitions"], none, counts, width, 1, **kind)
     assert list(graphs) == ["features", "heads"]
-    graphs, found = circuits.score(model, pairs(5), graphs, SETTINGS, METRIC)
+    graphs, found, _ = circuits.score(model, pairs(5), graphs, SETTINGS, METRIC)
     single = {name for name in graphs["top_features"].names if ".n" in name}
     best = {}
     for method in SETTINGS["methods"]:
@@ -295,7 +295,9 @@ def test_top_features_are_those_of_the_last_method_and_come_back_from_the_table(
     assert found["top_features", "exact"].edges.shape[0] == 2
     table = part_graphs.node_table(found, graphs, "counterfactual")
     again = part_graphs.build(
-        SETTINGS["partitions"], none, counts, width, 1, table, SETTINGS["slots"], **kind
+        *(SETTINGS["partitions"], none, counts, width, 1),
+        *(part_graphs.chosen_nodes(table), SETTINGS["slots"]),
+        **kind,
     )
     assert again["top_features"].names == graphs["top_features"].names
     assert again["top_features"].slotted == graphs["top_features"].slotted == model.sites[::2]

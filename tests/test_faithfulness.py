@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from connectome import ablation, evaluation, part_graphs, parts, prompts
+from connectome import ablation, bench, circuit_runs, evaluation, part_graphs, parts, prompts
 from connectome.attribution import attribute, exact
 from connectome.faithfulness import Reference, against_random, measure
 from connectome.random_circuits import random_circuit
@@ -23,6 +23,8 @@ SETTINGS = {
     "random_sizes": [0.2],
     "random_pairs": 5,
     "complement_pairs": 4,
+    "batch_pairs": 3,
+    "memory_mb": 10,
 }
 
 
@@ -83,7 +85,7 @@ def bench_and_graphs():
     found["heads", "exact"] = exact(model, pairs, graphs["heads"], "logit_difference")
     nodes = part_graphs.node_table(found, graphs, "counterfactual")
     edges = part_graphs.edge_table(found, graphs, "counterfactual")
-    bench = evaluation.bench(
+    on = bench.prepare(
         model,
         pairs,
         ablation.ablated_values(model, pairs, "counterfactual"),
@@ -91,13 +93,24 @@ def bench_and_graphs():
         bootstrap_weights(pairs.groups, 50, 1),
         memory=10_000_000,
     )
-    return bench, graphs, nodes, edges, found
+    return on, graphs, nodes, edges, found
+
+
+def curves_of(bench_and_graphs, **changes):
+    on, graphs, nodes, edges, _ = bench_and_graphs
+    settings = SETTINGS | changes
+    plan = circuit_runs.plan(graphs, nodes, edges, settings, seed=1)
+    values = circuit_runs.measure(
+        *(on.model, on.prompts, on.prompts, slice(0, 7), plan.runs),
+        *("logit_difference", "counterfactual", settings),
+    )
+    part = values | {"groups": on.prompts.groups}
+    found = evaluation.gather([part], {"curves": plan.curves, "nulls": plan.nulls})
+    return evaluation.all_curves(found, on.weights)
 
 
 def all_rows(bench_and_graphs):
-    bench, graphs, nodes, edges, _ = bench_and_graphs
-    found = evaluation.all_curves(bench, graphs, nodes, edges, SETTINGS, seed=1)
-    return [row for curve in found for row in curve.rows]
+    return [row for curve in curves_of(bench_and_graphs) for row in curve.rows]
 
 
 def test_every_partition_and_method_ends_at_the_intact_model(bench_and_graphs):
@@ -122,9 +135,7 @@ def test_every_partition_and_method_ends_at_the_intact_model(bench_and_graphs):
 
 def test_partitions_with_slots_have_curves_and_random_circuits(bench_and_graphs):
     """Modules of two layers: 3 + 2 + 9 + 4 + 5 edges, all of which are the intact model."""
-    bench, graphs, nodes, edges, _ = bench_and_graphs
-    settings = SETTINGS | {"partitions": ["modules"]}
-    by_edges, by_nodes = evaluation.all_curves(bench, graphs, nodes, edges, settings, seed=1)
+    by_edges, by_nodes = curves_of(bench_and_graphs, partitions=["modules"])
     circuits = [row for row in by_edges.rows if row["mode"] == "circuit"]
     assert [row["requested"] for row in circuits] == [5, 12, 23]
     assert circuits[0]["draws"] == 6 and circuits[0]["null_hi"] is not None
@@ -146,13 +157,13 @@ def test_random_circuits_have_the_requested_size(bench_and_graphs):
 
 def test_memory_for_logits_changes_no_measure(bench_and_graphs):
     """Circuits one at a time, and all at once."""
-    bench, graphs, *_ = bench_and_graphs
+    on, graphs, *_ = bench_and_graphs
     graph = graphs["heads"]
     masks = np.random.default_rng(0).random((4, *graph.exists.shape)) < 0.5
     keep = np.random.default_rng(1).random((4, graph.writers)) < 0.5
-    small = dataclasses.replace(bench, memory=1)
+    small = dataclasses.replace(on, memory=1)
     for run, given in (("edges", masks), ("nodes", keep)):
-        found, expected = (getattr(on, run)(graph, given) for on in (small, bench))
+        found, expected = (getattr(some, run)(graph, given) for some in (small, on))
         for name, values in expected.items():
             assert values.shape == (4, 7)
             np.testing.assert_allclose(found[name], values, atol=1e-10)

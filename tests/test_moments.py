@@ -177,4 +177,4 @@ def test_the_script_reads_its_parts_and_ends_with_one_sentence_on_nan(tmp_path):
     )
     failed = subprocess.run(call, capture_output=True, text=True)
     assert failed.returncode == 1
-    assert failed.stderr.startswith("error: mlp.1: feature 1 is nan in row 33 (document 13)")
+    assert failed.stderr.startswith("error: mlp.1: feature 1 is nan in row 13 (document 13)")

@@ -7,7 +7,7 @@ import torch
 import tiny_models
 from connectome import (
     ablation,
-    evaluation,
+    bench,
     metrics,
     parts,
     profiles,
@@ -31,14 +31,14 @@ def some_prompts(n: int, seed: int = 0, **options) -> prompts.Prompts:
     return prompts.of_lists(*tiny_models.prompt_lists(n, seed), **options)
 
 
-def bench_of(model, n: int = 6) -> evaluation.Bench:
+def bench_of(model, n: int = 6) -> bench.Bench:
     pairs = some_prompts(n)
     mean = ablation.ablated_values(model, pairs, "mean", some_prompts(9, seed=5))
     weights = statistics.bootstrap_weights(pairs.groups, 50, 1)
-    return evaluation.bench(model, pairs, mean, METRIC, weights, 10**6)
+    return bench.prepare(model, pairs, mean, METRIC, weights, 10**6)
 
 
-def run_node(on: evaluation.Bench, site: str, members: np.ndarray) -> torch.Tensor:
+def run_node(on: bench.Bench, site: str, members: np.ndarray) -> torch.Tensor:
     """Logits (n, vocabulary) with the set as the one node that is not kept."""
     labels = {s: np.zeros(on.model.features(s), int) for s in on.model.sites}
     labels[site][members] = 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from connectome import parts, stability
-from connectome.attribution import Scores
+from connectome.scores import Scores
 from connectome.statistics import bootstrap_weights
 
 SETTINGS = {"stability_draws": 12, "stability_sizes": [0.1, 0.3]}

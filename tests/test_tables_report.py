@@ -11,8 +11,8 @@ from sklearn.metrics import adjusted_mutual_info_score
 import report_chain
 import synthetic_results
 from connectome import arrays, part_graphs, partitions, parts, tables
-from connectome.attribution import Scores
 from connectome.errors import DataError
+from connectome.scores import Scores
 from connectome.tabulate import agreement, circuits, faithfulness, identity, rois, sites, summary
 from connectome.tabulate import partitions as agreements
 from synthetic_results import CANNOT, NASTY, REFUSED, TASKS

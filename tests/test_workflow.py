@@ -80,7 +80,7 @@ def test_a_run_that_was_killed_and_interrupted_ends_with_the_same_bytes(quick_re
     unlock = [sys.executable, str(ROOT / "workflow/unlock.py")]
     run_until(command, tmp_path, lambda: (results / "demo/.training").exists(), signal.SIGKILL)
     subprocess.run(unlock, cwd=tmp_path, check=True)
-    circuits = results / "log/attribute_circuit"
+    circuits = results / "log/score_prompts"
     run_until(command, tmp_path, lambda: list(circuits.glob("*")) != [], signal.SIGINT)
     subprocess.run(unlock, cwd=tmp_path, check=True)
     subprocess.run(command, check=True, capture_output=True)

@@ -176,6 +176,7 @@ def _wildcards(scope: Mapping[str, Any]) -> Iterator[Any]:
         for task in scope["TASKS_OF"][model]:
             site, kind = scope["fitted_sites"](model)[0], scope["KINDS"][0]
             known = {"model": model, "task": task, "site": site, "kind": kind, "shard": "0"}
+            known |= {"left": model, "right": model}
             yield Wildcards(fromdict={**known, "dictionary": scope["DICTIONARIES"][0]})
 
 

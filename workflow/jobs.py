@@ -98,7 +98,8 @@ def _job(job, reason) -> Job:
     stamp = dict(job.params.items())
     return Job(
         rule=job.rule.name,
-        outputs=tuple(Path(str(path)) for path in job.output),
+        # files that another job has used up are missing by right
+        outputs=tuple(Path(str(path)) for path in job.output if path not in job.temp_output),
         stamp=stamp,
         threads=job.threads,
         benchmark=Path(str(job.benchmark)) if job.benchmark else None,

@@ -7,8 +7,8 @@ import pyarrow as pa
 from connectome import (
     ablation,
     arrays,
+    bench,
     command,
-    evaluation,
     models,
     moments,
     partitions,
@@ -47,7 +47,7 @@ def main(args):
         if not len(heldout):
             continue  # a refused task
         scales.append(region_writing.mean_scales(model, discovery))
-        bench = evaluation.bench(
+        on = bench.prepare(
             model,
             heldout,
             ablation.ablated_values(model, heldout, "mean", discovery),
@@ -56,7 +56,7 @@ def main(args):
             region_effects.MEMORY,
         )
         of_task = {"task": task, "metric": args.cfg["metrics"][task]}
-        rows += [of_task | row for row in region_effects.task_rows(bench, found, random)]
+        rows += [of_task | row for row in region_effects.task_rows(on, found, random)]
     effects = pa.Table.from_pylist(rows, schema=region_effects.SCHEMA)
     tables.write_table(args.effects, effects, args.stamp, {"ablation": "mean", "split": "heldout"})
     reader = region_writing.reader_of(model, scales)

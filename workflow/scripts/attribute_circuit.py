@@ -1,49 +1,40 @@
-"""Scores of the nodes and edges of every part graph for one task, on its discovery prompts."""
+"""Scores of the nodes and edges of every part graph for one task, over its discovery prompts."""
 
 from pathlib import Path
 
-from connectome import (
-    circuits,
-    command,
-    models,
-    part_graphs,
-    prompts,
-    stability,
-    tables,
-    transformer,
-)
+from connectome import arrays, command, part_graphs, scores, shards, stability, tables
 
 
 def main(args):
     settings, metric = args.cfg["circuits"], args.cfg["metric"]
-    model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
-    )
-    pairs = prompts.of_table(tables.read_table(args.prompts), "discovery")
+    parts = [arrays.read_npz(path) for path in args.scores]
+    content, (about, *_) = [part[0] for part in parts], [part[1] for part in parts]
+    scores.check_alike(dict(zip(args.scores, (part[1] for part in parts), strict=True)))
     graphs = part_graphs.build(
         settings["partitions"],
         tables.read_table(args.partitions),
-        {site: model.features(site) for site in model.sites},
-        model.size.head_width,
+        dict(about["features"]),
+        about["head_width"],
         args.cfg["seed"],
-        slots=settings["slots"],
-        parallel=model.size.parallel,
+        about["top_features"],
+        settings["slots"],
+        about["parallel"],
     )
-    graphs, found = circuits.score(model, pairs, graphs, settings, metric)
+    found = scores.gather(content, about["scored"], graphs)
     meta = {"metric": metric, "steps": settings["steps"], "graph": "additive"}
     nodes = part_graphs.node_table(found, graphs, settings["ablation"])
     edges = part_graphs.edge_table(found, graphs, settings["ablation"])
     tables.write_table(args.nodes, nodes, args.stamp, meta)
     tables.write_table(args.edges, edges, args.stamp, meta)
-    resampled = stability.table(found, graphs, pairs.groups, settings, args.cfg["seed"])
+    groups = content[0]["groups"]
+    resampled = stability.table(found, graphs, groups, settings, args.cfg["seed"])
     tables.write_table(args.stability, resampled, args.stamp, meta)
+    shards.keep_only(args.scores[0])
 
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
-    command.add_device(parser)
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
-    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--scores", type=Path, nargs="+", required=True, metavar="PART")
     parser.add_argument("--partitions", type=Path, required=True)
     parser.add_argument("--nodes", type=Path, required=True)
     parser.add_argument("--edges", type=Path, required=True)

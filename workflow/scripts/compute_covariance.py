@@ -1,26 +1,33 @@
-"""Covariance of one site: streaming moments of its activations or attributions, per half."""
+"""Covariance of one site: moments of its activations or attributions, per half.
+
+Samples are tables of rows, whose moments are streamed, or files that this script made of such
+tables (one per shard), which are merged in order.
+"""
 
 from pathlib import Path
 
-from connectome import arrays, command, moments, tables
+from connectome import arrays, command, moments, shards, tables
 
 
 def main(args):
-    batches = tables.iter_column(
-        args.samples,
-        moments.column(args.site, args.kind),
-        keys=moments.KEYS[args.kind],
-        batch_rows=args.cfg["batch_rows"],
-    )
     origin = {
         "site": args.site,
         "kind": args.kind,
         "dictionary": args.dictionary,
         "skip_start": args.cfg["skip_start"],
     }
-    rows = moments.samples(batches, args.site, args.kind, args.cfg["skip_start"])
-    content, meta = moments.accumulate(rows, origin)
+
+    def moments_of(path):
+        if path.suffix == ".npz":
+            return arrays.read_npz(path)
+        column, keys = moments.column(args.site, args.kind), moments.KEYS[args.kind]
+        batches = tables.iter_column([path], column, keys, args.cfg["batch_rows"])
+        rows = moments.samples(batches, args.site, args.kind, args.cfg["skip_start"])
+        return moments.accumulate(rows, origin)
+
+    content, meta = moments.gather(map(moments_of, args.samples), origin)
     arrays.write_npz(args.output, content, args.stamp, meta)
+    shards.keep_only(args.samples[0])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from connectome import activations, command, models, tables, transformer
+from connectome import activations, command, models, shards, tables, transformer
 
 
 def main(args):
@@ -11,12 +11,14 @@ def main(args):
     )
     corpus = tables.read_table(args.corpus)
     columns = activations.columns_of(model, args.cfg["sites"], args.cfg["outputs"])
-    chosen = activations.shard(corpus, args.shard, args.cfg["shards"])
+    shard, batch_tokens = (args.shard, args.cfg["shards"]), args.cfg["batch_tokens"]
+    chosen = activations.shard(corpus, *shard, batch_tokens)
     schema = activations.schema(columns, args.cfg["dtype"])
     activations.check_space(args.output, chosen, schema)
     with tables.batch_writer(args.output, schema, args.stamp) as writer:
         for batch in activations.record(model, chosen, columns, args.cfg["batch_tokens"], schema):
             writer.write_batch(batch)
+    shards.keep_only(args.output)
 
 
 if __name__ == "__main__":

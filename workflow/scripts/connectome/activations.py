@@ -14,6 +14,7 @@ import pyarrow as pa
 import torch
 from tqdm import tqdm
 
+from connectome import shards
 from connectome.devices import within_memory
 from connectome.errors import ConfigError
 from connectome.transformer import Batch, Trace, Transformer, features_of, forward
@@ -40,10 +41,14 @@ def schema(columns: Mapping[str, int], dtype: str) -> pa.Schema:
     )
 
 
-def shard(corpus: pa.Table, number: int, shards: int) -> pa.Table:
-    """Documents of one shard: consecutive ones, about equally many."""
-    bounds = np.linspace(0, len(corpus), shards + 1).astype(int)
-    return corpus.slice(bounds[number], bounds[number + 1] - bounds[number])
+def shard(corpus: pa.Table, number: int, of: int, batch_tokens: int) -> pa.Table:
+    """Documents of one shard: whole batches of the corpus, consecutive, about equally many.
+
+    Each document runs in the same batch for any number of shards, so its values are the same too.
+    """
+    batches = list(groups(corpus["tokens"].to_pylist(), batch_tokens))
+    mine = batches[shards.span(len(batches), number, of)]
+    return corpus.slice(mine[0][0], sum(map(len, mine))) if mine else corpus.slice(0, 0)
 
 
 def check_space(path: Path, corpus: pa.Table, layout: pa.Schema) -> None:

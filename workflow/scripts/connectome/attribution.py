@@ -24,6 +24,7 @@ from connectome.gradients import Sweep, add_edges, answer_edges, input_gradients
 from connectome.parts import PartGraph, modules, with_parallel
 from connectome.precision import widen
 from connectome.prompts import Prompts
+from connectome.scores import Scores, joined
 from connectome.transformer import (
     Trace,
     Transformer,
@@ -81,13 +82,6 @@ def method(name: str) -> Callable[[int], list[Step]]:
     if name not in known:
         raise ConfigError(f"method {name!r} is not known; known: {', '.join(sorted(known))}")
     return known[name]
-
-
-class Scores(NamedTuple):
-    """Scores per prompt; edges (n, readers, writers) or None where they were not asked for."""
-
-    nodes: np.ndarray  # (n, writers) float64
-    edges: np.ndarray | None  # (n, readers, writers) float64
 
 
 def feature_scores(
@@ -188,11 +182,13 @@ def attribute(
     steps: int = 5,
     batch_pairs: int = 64,
     nodes_only: Sequence[str] = (),
+    discovery: Prompts | None = None,
 ) -> dict[tuple[str, str], Scores]:
     """Scores of every graph by every method, {(graph, method): Scores}.
 
     Forward passes and reverse sweeps are shared by all graphs; scores per prompt do not depend on
     the batch. Graphs named in `nodes_only` get no edge scores (single features have too many).
+    Ablated values that are means are those of `discovery`, by default of `prompts`.
     Raises ConfigError for an unknown method, metric or ablation.
     """
     gradient = metrics.gradient(metric)
@@ -201,7 +197,9 @@ def attribute(
     along = next(iter(wired), None)  # the graph whose parts the sweep goes through
     whole = wired[along] if along is not None else _whole(model)
     fixed = (
-        None if ablation == "counterfactual" else ablated_values(model, prompts, ablation, prompts)
+        None
+        if ablation == "counterfactual"
+        else ablated_values(model, prompts, ablation, discovery or prompts)
     )
     prompts = prompts.to(model.device)
 
@@ -230,7 +228,7 @@ def attribute(
         return found
 
     blocks = list(within_memory(of_rows, ranges(len(prompts), batch_pairs), "prompt pairs"))
-    return {key: _joined([block[key] for block in blocks]) for key in blocks[0]}
+    return {key: joined([block[key] for block in blocks]) for key in blocks[0]} if blocks else {}
 
 
 def _whole(model: Transformer) -> dict[str, SiteParts]:
@@ -253,14 +251,6 @@ def _added(total: Scores | None, step: Scores) -> Scores:
     if total.edges is not None and step.edges is not None:
         edges = total.edges + step.edges
     return Scores(total.nodes + step.nodes, edges)
-
-
-def _joined(batches: Sequence[Scores]) -> Scores:
-    edges = [scores.edges for scores in batches if scores.edges is not None]
-    return Scores(
-        np.concatenate([scores.nodes for scores in batches]),
-        np.concatenate(edges) if edges else None,
-    )
 
 
 @torch.inference_mode()
@@ -296,16 +286,19 @@ def exact(
     ablation: str = "counterfactual",
     memory: int = MEMORY,
     batch_pairs: int = 64,
+    discovery: Prompts | None = None,
 ) -> Scores:
     """Effect of ablating each part everywhere, and of cutting each edge alone, by running it.
 
     s = m(N) - m(N without it), per prompt. All other parts go on carrying their current values, so
     what stands before the cut is the clean run, and behind it the plain forward pass goes on from a
-    changed stream; runs of one site are batched.
+    changed stream; runs of one site are batched. Means are those of `discovery`, as in `attribute`.
     """
     measure, parts = metrics.metric(metric), wiring(model, graph)
     fixed = (
-        None if ablation == "counterfactual" else ablated_values(model, prompts, ablation, prompts)
+        None
+        if ablation == "counterfactual"
+        else ablated_values(model, prompts, ablation, discovery or prompts)
     )
     prompts = prompts.to(model.device)
 
@@ -314,7 +307,7 @@ def exact(
         run = _Pass(model, batch, fixed or ablated_values(model, batch, ablation))
         return _exact(model, run, graph, parts, measure, memory)
 
-    return _joined(list(within_memory(of_rows, ranges(len(prompts), batch_pairs), "prompt pairs")))
+    return joined(list(within_memory(of_rows, ranges(len(prompts), batch_pairs), "prompt pairs")))
 
 
 def _exact(

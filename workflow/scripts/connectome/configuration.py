@@ -250,6 +250,7 @@ def check(config: Config, conda: bool = False) -> None:
             faults.append(f"models.{name}: {error}")
     faults.extend(_task_faults(config))
     faults.extend(_reference_faults(config))
+    faults.extend(_shard_faults(config))
     if not faults:  # it builds on names that are right
         faults.extend(model_tasks.faults(config))
     if not conda:
@@ -323,6 +324,19 @@ def _reference_faults(config: Config) -> Iterator[str]:
     for name, path in config["partitions"]["files"].items():
         if not Path(path).is_file():
             yield f"partitions.files.{name}: {path!r} is missing (relative to {Path.cwd()})"
+
+
+def _shard_faults(config: Config) -> Iterator[str]:
+    """Shards that would have no prompts: each takes whole batches."""
+    for section, split in (("circuits", "discovery"), ("evaluation", "heldout")):
+        size, pairs = config[section]["batch_pairs"], config["pairs"][split]
+        batches = -(-pairs // size)
+        if config[section]["shards"] > batches:
+            yield (
+                f"{section}.shards: {config[section]['shards']} shards are more than the {batches} "
+                f"batches of {size} that {pairs} {split} pairs make; take at most {batches}, or "
+                f"lower {section}.batch_pairs"
+            )
 
 
 def _partition_faults(config: Config) -> Iterator[str]:

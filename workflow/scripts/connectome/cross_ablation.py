@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from connectome import specificity
 from connectome.ablation import ablated_values
+from connectome.bench import Bench, prepare
 from connectome.curves import shares
-from connectome.evaluation import Bench, bench, schema_of, table
+from connectome.evaluation import schema_of, table
 from connectome.parts import PartGraph
 from connectome.prompts import Prompts
 from connectome.specificity import SETS, Matrix
@@ -97,7 +98,7 @@ def run(
 
 def _bench(model: Transformer, task: Task, settings: Mapping[str, Any], seed: int) -> Bench:
     heldout = task.heldout.rows(slice(settings["pairs"]))
-    return bench(
+    return prepare(
         model,
         heldout,
         ablated_values(model, heldout, "mean", task.discovery),

@@ -90,14 +90,14 @@ def stated(
         "describe_model": lambda: 8 * max(size.vocabulary * size.width, layer_numbers(size)),
         "record_activations": lambda: recording(size, dtype, config, sites),
         "record_attributions": lambda: attributing(size, dtype, PAIRS, graphs=False),
-        "attribute_circuit": lambda: attributing(size, dtype, config["circuits"]["batch_pairs"]),
+        "score_prompts": lambda: attributing(size, dtype, config["circuits"]["batch_pairs"]),
         "measure_competence": lambda: passing(size, dtype, 256),
         "compute_covariance": lambda: covariance(
             max(size.hidden, size.heads * size.head_width), config["covariance"]["batch_rows"]
         ),
     }
     of_rule |= dict.fromkeys(
-        ("evaluate_circuit", "ablate_rois", "ablate_across_tasks"),
+        ("run_circuits", "ablate_rois", "ablate_across_tasks"),
         lambda: attributing(size, dtype, PAIRS, graphs=False),
     )
     of_rule |= dict.fromkeys(("build_graph", "make_partitions"), of_rule["compute_covariance"])

@@ -5,7 +5,7 @@ which they come: adding raw sums of squares loses all digits where the mean is l
 NumPy alone.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,7 +138,6 @@ def accumulate(
     mean (2, d), m2 (2, d, d), active (2, d). Too few samples are a refusal with its reason in the
     metadata, never a silent zero. Memory d^2, not samples.
     """
-    kind = origin["kind"]
     halves = [empty(), empty()]
     seen: set[int] = set()
     for values, ids in rows:
@@ -147,26 +146,49 @@ def accumulate(
         for half in (0, 1):
             members = np.flatnonzero(of_ids == half)
             halves[half] = merge(halves[half], of_rows(values.take(members, axis=0)))
-    total = halves[0].count + halves[1].count
+    return _content(halves), _about(halves, origin, len(seen))
+
+
+def gather(
+    parts: Iterable[tuple[Mapping[str, np.ndarray], Mapping[str, Any]]], origin: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The covariance file of all rows from those of its parts (`accumulate`), merged in order.
+
+    Parts hold disjoint documents. Memory d^2, where `parts` comes one by one.
+    """
+    halves, documents = [empty(), empty()], 0
+    for content, meta in parts:
+        halves = [merge(*pair) for pair in zip(halves, of_halves(content), strict=True)]
+        documents += meta["documents"]
+    return _content(halves), _about(halves, origin, documents)
+
+
+def _content(halves: Sequence[Moments]) -> dict[str, np.ndarray]:
+    """Arrays of a covariance file; a half that saw no row is as wide as the other."""
     width = max(len(part.mean) for part in halves)
     halves = [part if len(part.mean) else empty(width) for part in halves]
-    reason = None if total >= 2 else f"{total} {UNITS[kind]} recorded, at least 2 are needed"
-    meta = {
-        **origin,
-        "unit": UNITS[kind],
-        "samples": total,
-        "documents": len(seen) if kind == "activation" else total,
-        "halves": HALVES[kind],
-        "features": width,
-        "status": "refused" if reason else "ok",
-        "reason": reason,
-    }
     return {
         "count": np.array([part.count for part in halves], dtype=np.int64),
         "mean": np.stack([part.mean for part in halves]),
         "m2": np.stack([part.m2 for part in halves]),
         "active": np.stack([part.active for part in halves]),
-    }, meta
+    }
+
+
+def _about(halves: Sequence[Moments], origin: Mapping[str, Any], documents: int) -> dict[str, Any]:
+    kind = origin["kind"]
+    total = sum(part.count for part in halves)
+    reason = None if total >= 2 else f"{total} {UNITS[kind]} recorded, at least 2 are needed"
+    return {
+        **origin,
+        "unit": UNITS[kind],
+        "samples": total,
+        "documents": documents if kind == "activation" else total,
+        "halves": HALVES[kind],
+        "features": max(len(part.mean) for part in halves),
+        "status": "refused" if reason else "ok",
+        "reason": reason,
+    }
 
 
 def of_halves(arrays: Mapping[str, np.ndarray]) -> tuple[Moments, Moments]:

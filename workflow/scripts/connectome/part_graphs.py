@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectome import partitions, parts
-from connectome.attribution import Scores
 from connectome.parts import PartGraph
+from connectome.scores import Scores
 
 FEATURES, TOP_FEATURES = "features", "top_features"
 _TEXT, _COUNT, _SCORE = pa.string(), pa.int32(), pa.float64()
@@ -35,7 +35,7 @@ def build(
     features: Mapping[str, int],
     head_width: int,
     seed: int,
-    nodes: pa.Table | None = None,
+    chosen: Collection[str] | None = None,
     slots: Collection[str] = (),
     parallel: bool = False,
 ) -> dict[str, PartGraph]:
@@ -43,8 +43,8 @@ def build(
 
     features: native features of every site of the model, in the order in which sites write.
     `modules`, `heads` and `features` follow from the architecture, `random` is drawn from the seed,
-    `top_features` are the single nodes of a task's table of node scores (`nodes`; without it that
-    partition is left out), all others are columns of the table of partitions; a site that was not
+    `top_features` are the single features named in `chosen` (without it that partition is left
+    out), all others are columns of the table of partitions; a site that was not
     mapped is one part. Attention parts of partitions named in `slots` have inputs for queries, keys
     and values. `parallel`: attention and MLP of a block read the same stream. Raises ConfigError
     for a partition that the table has not.
@@ -54,8 +54,7 @@ def build(
         for name in names
         if name != TOP_FEATURES
     }
-    if TOP_FEATURES in names and nodes is not None:
-        chosen = rows_of(nodes, TOP_FEATURES)["node"].to_pylist()
+    if TOP_FEATURES in names and chosen is not None:
         graphs[TOP_FEATURES] = parts.chosen_features(features, list(features), chosen)
     return {
         name: parts.with_parallel(parts.with_slots(graph) if name in slots else graph, parallel)
@@ -94,6 +93,11 @@ def top_features(features: PartGraph, scores: Scores, count: int) -> PartGraph:
     counts = {site: len(nodes) for site, nodes in features.members.items()}
     graph = parts.chosen_features(counts, features.sites, chosen)
     return parts.with_parallel(graph, features.parallel)
+
+
+def chosen_nodes(nodes: pa.Table) -> list[str]:
+    """Names of the nodes of `top_features` in a task's table of node scores."""
+    return rows_of(nodes, TOP_FEATURES)["node"].to_pylist()
 
 
 def rows_of(table: pa.Table, partition: str, method: str | None = None) -> pa.Table:

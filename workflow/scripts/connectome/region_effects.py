@@ -18,8 +18,8 @@ import pyarrow as pa
 import torch
 
 from connectome import faithfulness, metrics
+from connectome.bench import Bench
 from connectome.devices import ranges, within_memory
-from connectome.evaluation import Bench
 from connectome.set_ablation import bytes_per_run, run_sets
 from connectome.statistics import interval, permutation_p
 from connectome.transformer import forward

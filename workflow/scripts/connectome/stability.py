@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from connectome.attribution import Scores
 from connectome.parts import PartGraph
+from connectome.scores import Scores
 from connectome.statistics import bootstrap_weights
 
 Array = np.ndarray

@@ -32,7 +32,7 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
     found = [
         {
             "dictionary": dictionary,
-            "claims": _claims(tables["comparison"].where(dictionary=dictionary), plan, names),
+            "claims": _claims(tables["comparison"].where(dictionary=dictionary), names),
             "growth": _ends(growth.where(dictionary=dictionary, of="all"), names),
             "figure": f"comparison.{dictionary}",
         }
@@ -49,18 +49,14 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _claims(
-    rows: Sequence[Any], plan: Mapping[str, Any], names: Sequence[str]
-) -> list[dict[str, Any]]:
+def _claims(rows: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]]:
     """Rows about neighbours, and about the first and the last model, by measure and partition."""
     ends = (names[0], names[-1]) if names else ("", "")
-    sizes = [row["share"] for row in rows if row["share"]]
+    sizes = [row["share"] for row in rows if row["share"]] or [""]
     groups: dict[tuple[str, str], list[Any]] = {}
     for row in rows:
-        drawn = row["partition"] in (*plan["report"]["circuits"], "heads")
-        if row["measure"] == "circuits" and (
-            not drawn or row["of"] != "edges" or row["share"] != sizes[0]
-        ):
+        shown = row["partition"] != "modules" and (row["of"], row["share"]) == ("edges", sizes[0])
+        if row["measure"] == "circuits" and not shown:
             continue
         if row["next"] == "true" or (row["left"], row["right"]) == ends:
             groups.setdefault((row["measure"], row["partition"]), []).append(row)

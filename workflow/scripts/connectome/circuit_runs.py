@@ -1,0 +1,210 @@
+"""Runs of circuits of every size on held-out prompts: the selected, their complements, random ones.
+
+Everything that needs the model, prompt by prompt; statistics are made of it in `evaluation`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from connectome import bench, part_graphs, parts
+from connectome.ablation import ablated_values
+from connectome.bench import Bench
+from connectome.evaluation import curve_name, null_name
+from connectome.parts import PartGraph
+from connectome.prompts import Prompts
+from connectome.random_circuits import random_circuit
+from connectome.transformer import Transformer
+
+Array = np.ndarray
+Row = dict[str, Any]
+MEASURES = ("metric", "kl", "accuracy")
+
+
+class Run(NamedTuple):
+    """Circuits of one graph under one intervention, measured together."""
+
+    name: str  # of its arrays
+    graph: PartGraph
+    intervention: str  # edge | node
+    kept: Array  # edge masks (c, readers, writers), or writers (c, U), bool
+    measures: Sequence[str] = MEASURES
+    pairs: int | None = None  # it runs on the first so many prompts; None: on all
+
+
+class Plan(NamedTuple):
+    """All runs of a task, and what the curves are that they belong to (JSON)."""
+
+    runs: list[Run]
+    curves: list[Row]  # partition, method, intervention, total, circuits: sizes of each
+    nulls: list[Row]  # partition, size
+
+
+def requested_sizes(shares: Sequence[float], total: int) -> list[int]:
+    """Distinct numbers of edges or nodes, increasing, at least 1 each."""
+    return sorted({max(1, round(share * total)) for share in shares})
+
+
+def plan(
+    graphs: Mapping[str, PartGraph],
+    nodes: pa.Table,
+    edges: pa.Table,
+    settings: Mapping[str, Any],
+    seed: int,
+) -> Plan:
+    """Circuits of every partition and method that was scored and is wanted.
+
+    nodes, edges: the tables of scores. Partitions without edge scores (single features) are
+    ablated by nodes alone. Random circuits are drawn from the seed, their size and number, so that
+    they are the same in every shard. settings: the configuration's section `evaluation`.
+    """
+    found = Plan([], [], [])
+    for name in settings["partitions"]:
+        graph, drawn = graphs[name], False
+        for method in [*settings["methods"], "exact"]:
+            of_edges = part_graphs.rows_of(edges, name, method)
+            if len(of_edges):
+                scores = part_graphs.edge_matrix(of_edges, graph)
+                if not drawn:
+                    _add_nulls(found, name, graph, scores, settings, seed)
+                    drawn = True
+                _add_edge_curve(found, name, method, graph, scores, settings)
+            of_nodes = part_graphs.rows_of(nodes, name, method)
+            if len(of_nodes):
+                scores = of_nodes["score"].to_numpy()
+                _add_node_curve(found, name, method, graph, scores, settings)
+    return found
+
+
+def _add_nulls(
+    to: Plan, name: str, graph: PartGraph, scores: Array, settings: Mapping[str, Any], seed: int
+) -> None:
+    """Random circuits at each of `random_sizes`, shared by all methods of a partition."""
+    draws = range(settings["random_draws"])
+    for size in requested_sizes(settings["random_sizes"], graph.edge_count) if draws else ():
+        masks = np.stack([random_circuit(graph, scores, size, (seed, size, i)) for i in draws])
+        to.nulls.append({"partition": name, "size": size})
+        for mode, kept, pairs in (
+            ("circuit", masks, settings["random_pairs"]),
+            ("complement", graph.exists & ~masks, settings["complement_pairs"]),
+        ):
+            to.runs.append(Run(null_name(name, size, mode), graph, "edge", kept, ["metric"], pairs))
+
+
+def _add_edge_curve(
+    to: Plan,
+    name: str,
+    method: str,
+    graph: PartGraph,
+    scores: Array,
+    settings: Mapping[str, Any],
+) -> None:
+    """One partition and method under edge ablation; scores: mean edge scores (readers, writers)."""
+    wanted = requested_sizes(settings["sizes"], graph.edge_count)
+    circuits = [
+        parts.top_edges(graph, scores, size, settings["ranking"], fill=True) for size in wanted
+    ]
+    masks = np.stack([circuit.mask for circuit in circuits])
+    about = [
+        {
+            "requested": circuit.requested,
+            "selected": circuit.selected,
+            "k": circuit.requested / graph.edge_count,
+            **parts.sizes(graph, circuit.mask),
+        }
+        for circuit in circuits
+    ]
+    curve = {"partition": name, "method": method, "intervention": "edge"}
+    to.curves.append({**curve, "total": graph.edge_count, "circuits": about})
+    for mode, kept in (("circuit", masks), ("complement", graph.exists & ~masks)):
+        to.runs.append(Run(curve_name(curve, mode), graph, "edge", kept))
+
+
+def _add_node_curve(
+    to: Plan,
+    name: str,
+    method: str,
+    graph: PartGraph,
+    scores: Array,
+    settings: Mapping[str, Any],
+) -> None:
+    """One partition and method under node ablation; scores: mean node scores (U,)."""
+    total = graph.writers - 1
+    wanted = requested_sizes(settings["sizes"], total)
+    keep = np.stack([parts.top_nodes(graph, scores, size, settings["ranking"]) for size in wanted])
+    rest = ~keep
+    rest[:, 0] = True  # the input is never ablated: it is what the prompts are
+    about = []
+    for size, chosen in zip(wanted, keep, strict=True):
+        mask = graph.exists & chosen[None, :] & np.append(chosen, True)[graph.reads, None]
+        about.append(
+            {
+                "requested": size,
+                "selected": size,
+                "k": size / total,
+                **parts.sizes(graph, mask),
+                "nodes": size,
+                "features": int(graph.sizes[1:][chosen[1:]].sum()),
+            }
+        )
+    curve = {"partition": name, "method": method, "intervention": "node"}
+    to.curves.append({**curve, "total": total, "circuits": about})
+    for mode, kept in (("circuit", keep), ("complement", rest)):
+        to.runs.append(Run(curve_name(curve, mode), graph, "node", kept))
+
+
+def measure(
+    model: Transformer,
+    prompts: Prompts,
+    discovery: Prompts,
+    rows: slice,
+    runs: Sequence[Run],
+    metric: str,
+    ablation: str,
+    settings: Mapping[str, Any],
+) -> dict[str, Array]:
+    """Measures of all runs on the prompts `rows`: per run and measure (c, n), by `Run.name`.
+
+    Beside them "model" and "empty" (n,): the metric of the intact model and of the empty circuit.
+    prompts: all held-out ones, run in batches of `batch_pairs`; `rows` are whole batches. Means
+    are those of the prompts of `discovery`. A run is left out where none of its prompts is in
+    `rows`.
+    """
+    fixed = None
+    if ablation != "counterfactual" and len(prompts):  # a refused task has none
+        fixed = ablated_values(model, prompts, ablation, discovery)
+    found: dict[str, list[Array]] = {}
+    for first, on in _benches(model, prompts, rows, metric, fixed, settings):
+        found.setdefault("model", []).append(on.reference.model)
+        found.setdefault("empty", []).append(on.reference.empty)
+        for run in runs:
+            count = len(on.prompts)
+            if run.pairs is not None:
+                count = min(count, run.pairs - first)
+            if count <= 0:
+                continue
+            few = on if count == len(on.prompts) else on.part(count)
+            measured = {"edge": few.edges, "node": few.nodes}[run.intervention](run.graph, run.kept)
+            for name in run.measures:
+                found.setdefault(f"{run.name}/{name}", []).append(measured[name])
+    return {name: np.concatenate(values, axis=-1) for name, values in found.items()}
+
+
+def _benches(
+    model: Transformer,
+    prompts: Prompts,
+    rows: slice,
+    metric: str,
+    fixed: Any,
+    settings: Mapping[str, Any],
+) -> Iterator[tuple[int, Bench]]:
+    """One bench per batch of the prompts `rows`, with the number of its first prompt."""
+    size = settings["batch_pairs"]
+    for first in range(rows.start, rows.stop, size):
+        batch = prompts.rows(slice(first, first + size))
+        values = fixed or ablated_values(model, batch, "counterfactual")
+        memory = settings["memory_mb"] * 1_000_000
+        undrawn = np.zeros((0, len(batch)))  # intervals are made of all prompts together
+        yield first, bench.prepare(model, batch, values, metric, undrawn, memory)
