@@ -6,7 +6,6 @@ import math
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -18,6 +17,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 import estimates
 import jobs
 import plan
+
 from connectome import configuration, tables
 
 QUICK = ROOT / "tests/config/quick.yaml"
@@ -114,8 +114,8 @@ def test_twice_the_tokens_take_twice_the_time_but_for_the_start():
         "record_activations", {"model": "demo"}, small
     )
     assert ratio == 2
-    assert plan._scale(5.0, ratio) == pytest.approx(1 + 4 * 2)
-    assert plan._scale(0.6, ratio) == pytest.approx(0.3 + 0.3 * 2)
+    assert estimates.scaled("record_activations", 5.0, ratio) == pytest.approx(1.55 + 3.45 * 2)
+    assert estimates.scaled("make_corpus", 0.8, ratio) == pytest.approx(0.3 + 0.5 * 2)
 
 
 def benchmark(path, seconds, peak):
@@ -148,7 +148,7 @@ def test_a_benchmark_of_fewer_tokens_is_scaled_to_those_of_today(tmp_path):
     record = job("record_activations", tmp_path, "part")
     benchmark(record.benchmark, 3.0, 500.0)
     bill = plan.bills(DEFAULT, [corpus, record])[1]
-    assert (bill.seconds, bill.basis) == (pytest.approx(1 + 2 * 10), "scaled")
+    assert (bill.seconds, bill.basis) == (pytest.approx(1.55 + 1.45 * 8.8), "scaled")
 
 
 def test_a_longer_training_is_scaled_from_the_shorter(tmp_path):
@@ -158,7 +158,7 @@ def test_a_longer_training_is_scaled_from_the_shorter(tmp_path):
     )
     benchmark(training.benchmark, 41.0, 500.0)
     (bill,) = plan.bills(DEFAULT, [training])
-    assert (bill.seconds, bill.basis) == (pytest.approx(1 + 40 * 2), "scaled")
+    assert (bill.seconds, bill.basis) == (pytest.approx(1.55 + 39.45 * 2), "scaled")
 
 
 def test_hours_of_a_card_are_counted_apart(tmp_path):

@@ -59,7 +59,14 @@ CALIBRATED = {
     "train_model": 89.3,
 }
 UNMEASURED = 5.0  # seconds of a job of a rule that the default does not run: a guess
-START = 1.0  # seconds in which a job starts, at most half of what it takes: these do not grow
+# Seconds in which a job starts: these do not grow. With torch, almost all of the default's
+# describe_model; without, a guess.
+TORCH_START, START = 1.55, 0.3
+_TORCH = (
+    *("train_model", "describe_model", "measure_competence", "record_activations"),
+    *("record_attributions", "attribute_circuit", "evaluate_circuit"),
+    *("ablate_across_tasks", "ablate_rois"),
+)
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,12 @@ def work(rule: str, wildcards: Mapping[str, str], config: Config) -> float | Non
         return None
     sites = configuration.sites_of(dict(config), wildcards["model"])
     return float(_WORK[rule](config, size, sites, wildcards))
+
+
+def scaled(rule: str, seconds: float, ratio: float) -> float:
+    """Seconds of a job with `ratio` times the work of one that took `seconds`."""
+    start = min(TORCH_START if rule in _TORCH else START, 0.99 * seconds)
+    return start + (seconds - start) * ratio
 
 
 def disk(rule: str, wildcards: Mapping[str, str], config: Config) -> int | None:

@@ -27,7 +27,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import jobs  # sets the path to the library; so it comes first
+import jobs  # sets the path to the library, which estimates needs
+
 import estimates  # isort: skip
 
 from connectome import configuration, hub
@@ -134,10 +135,7 @@ def _bill(
 ) -> Bill:
     work = estimates.work(job.rule, job.wildcards, config)
     seconds, basis = _seconds(job.rule, work, own, others, reference)
-    if own is not None and basis == "measured":
-        memory = own.memory_mb
-    else:
-        memory = None
+    memory = own.memory_mb if own is not None and basis == "measured" else None
     asked = float(job.memory_mb) if job.memory_mb is not None else None
     return Bill(
         rule=job.rule,
@@ -160,16 +158,11 @@ def _seconds(
     if told:
         seconds = sum(m.seconds for m in told) / len(told)
         mean = sum(m.work or 0.0 for m in told) / len(told)
-        return _scale(seconds, work / mean), "scaled"
+        return estimates.scaled(rule, seconds, work / mean), "scaled"
     if rule in estimates.CALIBRATED:
         mean = _reference_work(rule, reference)
-        return _scale(estimates.CALIBRATED[rule], work / mean), "calibrated"
+        return estimates.scaled(rule, estimates.CALIBRATED[rule], work / mean), "calibrated"
     return estimates.UNMEASURED, "guessed"
-
-
-def _scale(seconds: float, ratio: float) -> float:
-    start = min(estimates.START, seconds / 2)
-    return start + (seconds - start) * ratio
 
 
 def _reference_work(rule: str, reference: Config) -> float:
