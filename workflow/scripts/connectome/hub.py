@@ -59,7 +59,12 @@ def cached_dataset(name: str, revision: str | None, cache: Path | None) -> Path 
     try:
         return Path(
             snapshot_download(
-                name, repo_type="dataset", revision=revision, cache_dir=cache, local_files_only=True
+                name,
+                repo_type="dataset",
+                revision=revision,
+                cache_dir=cache,
+                local_files_only=True,
+                allow_patterns=list(_DATASET_FILES),  # else it misses what was not fetched
             )
         )
     except LocalEntryNotFoundError:
