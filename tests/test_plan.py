@@ -22,6 +22,7 @@ from connectome import configuration, tables
 
 QUICK = ROOT / "tests/config/quick.yaml"
 DEFAULT = configuration.read_yaml(ROOT / "config/config.yaml")
+SOME = {"documents": 10, "tokens": 100}
 
 
 def ask(folder, configfile, *arguments):
@@ -199,7 +200,13 @@ def test_a_hub_model_that_is_not_here_has_unknown_hours_and_says_so(tmp_path):
     assert "Traceback" not in text
 
 
-SOME = {"documents": 10, "tokens": 100}
+def test_a_hub_model_whose_layers_nobody_knows_ends_in_one_sentence(tmp_path):
+    models = {"far": {"hub": "nobody/nothing"}}
+    tasks = {"sva": {"generator": "starter_verb_agreement"}}
+    code, text = ask(tmp_path, write(tmp_path, models=models, tasks=tasks))
+    assert code == 1
+    assert text.startswith("error: models.far: hub model 'nobody/nothing'")
+    assert "layers: N" in text and text.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A hub of one machine: the endpoints of the Hugging Face hub that a download uses, over folders."""
+"""A hub of one machine: those endpoints of the Hugging Face hub that a download uses."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ _FILE = re.compile(r"/(?:(datasets)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves {id: folder}, all at COMMIT, also named main; `gated` ids want the header of `token`."""
+    """Serves {id: folder}, all at COMMIT, also named main; `gated` ids want `token`."""
 
     def __init__(self, folders: dict[str, Path], gated: tuple[str, ...] = (), token: str = ""):
         super().__init__(("127.0.0.1", 0), _Answer)

@@ -64,7 +64,7 @@ UNMEASURED = 5.0  # seconds of a job of a rule that the default does not run: a 
 TORCH_START, START = 1.55, 0.3
 _TORCH = (
     *("train_model", "describe_model", "measure_competence", "record_activations"),
-    *("record_attributions", "attribute_circuit", "evaluate_circuit"),
+    *("record_attributions", "score_prompts", "run_circuits"),
     *("ablate_across_tasks", "ablate_rois"),
 )
 
@@ -168,9 +168,9 @@ def row_bytes(config: Config, model: str, size: Size) -> int:
     return columns * {"float32": 4, "float16": 2}[section["dtype"]]
 
 
-def shards(config: Config) -> int:
-    """Parts of the activations of a model."""
-    return int(config["activations"]["shards"])
+def shards(config: Config, section: str = "activations") -> int:
+    """Jobs over which the work of a section is scattered."""
+    return int(config[section]["shards"])
 
 
 def _samples(config: Config, size: Size, wildcards: Mapping[str, str]) -> int:
@@ -182,6 +182,12 @@ def _samples(config: Config, size: Size, wildcards: Mapping[str, str]) -> int:
 def _training(config, size, sites, wildcards):
     settings = configuration.training_of(dict(config), wildcards["model"])
     return settings["steps"] * settings["batch_rows"] * settings["context"] * size.weights
+
+
+def _moments(config, size, sites, wildcards):
+    gathers = wildcards.get("kind") == "activation" and shards(config) > 1
+    samples = shards(config) if gathers else _samples(config, size, wildcards)
+    return samples * size.features(wildcards["site"]) ** 2
 
 
 def _graph(config, size, sites, wildcards):
@@ -200,16 +206,25 @@ def _attribution(config, size, sites, wildcards):
     settings = config["circuits"]
     passes = sum(1 if name == "eap" else settings["steps"] for name in settings["methods"])
     gradients = config["pairs"]["discovery"] * passes * len(settings["partitions"])
-    parts = (size.layers * (1 + size.attention // 16)) ** 2
-    exact = settings["exact_pairs"] * len(settings["exact"]) * min(parts, 300)
-    return (3 * gradients + exact) * size.weights
+    return gradients * size.weights / shards(config, "circuits")
 
 
 def _evaluation(config, size, sites, wildcards):
     settings = config["evaluation"]
     whole = config["pairs"]["heldout"] * len(settings["sizes"]) * len(settings["methods"])
     draws = settings["random_draws"] * len(settings["random_sizes"]) * settings["random_pairs"]
-    return (whole + draws) * len(settings["partitions"]) * size.weights
+    runs = (whole + draws) * len(settings["partitions"])
+    return runs * size.weights / shards(config, "evaluation")
+
+
+def _gathered_circuits(config, size, sites, wildcards):
+    settings = config["circuits"]
+    return config["pairs"]["discovery"] * settings["stability_draws"] * len(settings["partitions"])
+
+
+def _gathered_evaluation(config, size, sites, wildcards):
+    settings = config["evaluation"]
+    return config["pairs"]["heldout"] * settings["bootstrap"] * len(settings["partitions"])
 
 
 def _specificity(config, size, sites, wildcards):
@@ -237,16 +252,19 @@ _WORK = {
     "record_attributions": lambda config, size, sites, wildcards: (
         len(config["attributions"]["tasks"]) * config["pairs"]["discovery"] * size.weights
     ),
-    "compute_covariance": lambda config, size, sites, wildcards: (
-        _samples(config, size, wildcards) * size.features(wildcards["site"]) ** 2
+    "compute_moments": lambda config, size, sites, wildcards: (
+        tokens_of(config, size) * size.features(wildcards["site"]) ** 2 / shards(config)
     ),
+    "compute_covariance": _moments,
     "build_graph": _graph,
     "fit_sbm": _block_model,
     "make_partitions": lambda config, size, sites, wildcards: sum(
         size.features(site) ** 2 for site in sites
     ),
-    "attribute_circuit": _attribution,
-    "evaluate_circuit": _evaluation,
+    "score_prompts": _attribution,
+    "attribute_circuit": _gathered_circuits,
+    "run_circuits": _evaluation,
+    "evaluate_circuit": _gathered_evaluation,
     "ablate_across_tasks": _specificity,
     "ablate_rois": _regions,
     "describe_rois": lambda config, size, sites, wildcards: (

@@ -32,7 +32,7 @@ import jobs  # sets the path to the library, which estimates needs
 import estimates  # isort: skip
 
 from connectome import configuration, hub
-from connectome.errors import ConnectomeError
+from connectome.errors import NotFetchedError
 
 Config = Mapping[str, Any]
 BASES = ("measured", "scaled", "calibrated", "guessed", "unknown")
@@ -226,6 +226,12 @@ def notes(config: Config) -> list[str]:
                 f"models.{name}: {source['hub']!r} is not pinned: `revision` is no commit of 40 "
                 "hex digits, so another cache may hold another model"
             )
+    corpus = config["corpus"]
+    remote = "dataset" in corpus and not Path(corpus["dataset"]).is_dir()
+    if remote and not hub.is_pinned(corpus.get("revision")):
+        found.append(
+            f"corpus.dataset: {corpus['dataset']!r} is not pinned: `revision` is no commit"
+        )
     return found
 
 
@@ -265,6 +271,17 @@ _REMEDIES = {
 }
 
 
+def unfetched(config: Config) -> None:
+    """Exit in one sentence where a hub model without `layers` is not here: its jobs are unknown."""
+    models = config.get("models")
+    for name, source in models.items() if isinstance(models, Mapping) else ():
+        if isinstance(source, Mapping) and "hub" in source:
+            try:
+                configuration.layers_of(dict(config), name)
+            except NotFetchedError as error:
+                sys.exit(f"error: models.{name}: {error}")
+
+
 def free_at(folder: Path) -> int:
     """Free bytes on the disk on which `folder` is, or will be."""
     while not folder.exists():
@@ -279,12 +296,10 @@ def main() -> None:
         "--memory-mb", type=float, help="memory of a node; default: of this machine"
     )
     args = parser.parse_args()
+    config = config_of(args.configfile)
+    unfetched(config)
     today = jobs.today(args.targets, args.configfile)
-    try:
-        config = config_of(args.configfile)
-        found = bills(config, today)
-    except ConnectomeError as error:
-        sys.exit(f"error: {error}")
+    found = bills(config, today)
     print(table(today, found))
     for sentence in notes(config):
         print(f"note: {sentence}")
