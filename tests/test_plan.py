@@ -218,3 +218,14 @@ def test_after_a_run_the_plan_is_what_was_measured_and_nothing_is_left(quick_res
     tokens = tables.read_table(part, ["token"]).num_rows
     row = 2 * (32 + 128) * 4
     assert tokens * row <= part.stat().st_size <= 6000 * row * 1.1
+
+
+def test_jobs_of_parts_are_counted_where_work_is_scattered(tmp_path):
+    code, text = ask(tmp_path, write(tmp_path, activations={"shards": 3}))
+    assert code == 0, text
+    every = rows(text)
+    # three parts of four sites, whose files are deleted once they are used up
+    assert [every[rule][0] for rule in ("record_activations", "compute_moments")] == [
+        "3/3",
+        "12/12",
+    ]

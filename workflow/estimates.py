@@ -23,6 +23,7 @@ CALIBRATED = {
     "build_graph": 1.07,
     "build_report": 0.96,
     "compute_covariance": 0.60,
+    "compute_moments": 0.60,  # the same script
     "describe_model": 1.56,
     "describe_rois": 2.37,
     "evaluate_circuit": 20.6,

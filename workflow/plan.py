@@ -115,6 +115,11 @@ def measurements(config: Config, today: Sequence[jobs.Job]) -> dict[Path, Measur
     return found
 
 
+def _works(job: jobs.Job) -> bool:
+    """Whether a job does something; outputs that are deleted once used up are not listed."""
+    return bool(job.outputs or job.stamp)
+
+
 def bills(config: Config, today: Sequence[jobs.Job]) -> list[Bill]:
     """What each job that would run now costs."""
     known = measurements(config, today)
@@ -126,7 +131,7 @@ def bills(config: Config, today: Sequence[jobs.Job]) -> list[Bill]:
     return [
         _bill(job, config, known.get(job.benchmark), of_rule[job.rule], reference)  # type: ignore[arg-type]
         for job in today
-        if job.stale and job.outputs
+        if job.stale and _works(job)
     ]
 
 
@@ -179,8 +184,8 @@ def _reference_work(rule: str, reference: Config) -> float:
 def table(today: Sequence[jobs.Job], found: Sequence[Bill]) -> str:
     """The text: a line per rule in the order of the run, and the totals."""
     lines = [COLUMNS.format("rule", "jobs", "CPU h", "GPU h", "peak MB", "disk MB", "hours are")]
-    every = Counter(job.rule for job in today if job.outputs)
-    for rule in dict.fromkeys(job.rule for job in today if job.outputs):
+    every = Counter(job.rule for job in today if _works(job))
+    for rule in dict.fromkeys(job.rule for job in today if _works(job)):
         lines.append(_line(rule, [b for b in found if b.rule == rule], every[rule]))
     return "\n".join([*lines, _line("all", found, every.total())])
 
