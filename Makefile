@@ -6,7 +6,7 @@ GRAPH_TOOL_PYTHON ?= /usr/bin/python3
 SNAKEMAKE := $(PYTHON) -m snakemake --cores $(CORES) $${CONFIG:+--configfile "$$CONFIG"}
 export CONFIG
 
-.PHONY: help setup setup-tests report figures why verify cost plan fetch test test-all benchmark lint docs unlock clean
+.PHONY: help setup setup-tests report figures fetch plan why verify cost test test-all benchmark lint docs unlock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,6 +23,12 @@ report: setup unlock ## run the main job: results/report.html (CONFIG=file for a
 
 figures: setup unlock ## every figure as pdf, svg, png and csv
 	@$(SNAKEMAKE) figures
+
+fetch: setup ## bring the hub models and data sets of CONFIG to the cache: the only target that uses the network
+	@$(SNAKEMAKE) -- fetch
+
+plan: setup ## before anything runs: jobs, core hours, memory and disk by rule; refuses what cannot fit
+	@$(PYTHON) workflow/plan.py $(if $(CONFIG),--configfile $(CONFIG))
 
 why: setup ## in words, why each job of a run to come is stale: which key, which module, which file
 	@$(PYTHON) workflow/why.py $(if $(CONFIG),--configfile $(CONFIG))

@@ -8,17 +8,24 @@ import jobs
 COLUMNS = "{:<24} {:>5} {:>11} {:>11} {:>9}"
 
 
+def of_job(job: jobs.Job) -> tuple[float, float | None] | None:
+    """Core seconds and peak memory (MB, None where unknown) of a job; None before it ever ended."""
+    if job.benchmark is None or not job.benchmark.exists():
+        return None
+    with open(job.benchmark, encoding="utf-8", newline="") as file:
+        row = next(csv.DictReader(file, delimiter="\t"))
+    memory = row["max_rss"]
+    peak = None if memory in ("-", "NA") else float(memory)
+    return float(row["s"]) * job.threads, peak
+
+
 def measured(today: list[jobs.Job]) -> dict[str, list[tuple[float, float | None]]]:
-    """Per rule the core seconds and peak memory (MB, None where unknown) of each finished job."""
+    """What each finished job cost, by rule."""
     found = defaultdict(list)
     for job in today:
-        if job.benchmark is None or not job.benchmark.exists():
-            continue
-        with open(job.benchmark, encoding="utf-8", newline="") as file:
-            row = next(csv.DictReader(file, delimiter="\t"))
-        memory = row["max_rss"]
-        peak = None if memory in ("-", "NA") else float(memory)
-        found[job.rule].append((float(row["s"]) * job.threads, peak))
+        cost = of_job(job)
+        if cost is not None:
+            found[job.rule].append(cost)
     return dict(found)
 
 

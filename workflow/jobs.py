@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 from snakemake.api import SnakemakeApi
@@ -35,6 +36,9 @@ class Job:
     threads: int
     benchmark: Path | None
     stale: bool
+    wildcards: dict[str, str] = field(default_factory=dict)
+    memory_mb: int = 0  # that it asks for
+    gpu: int = 0
     missing: tuple[str, ...] = ()  # outputs
     incomplete: tuple[str, ...] = ()  # outputs
     changed: tuple[str, ...] = ()  # input files that are newer and differ
@@ -60,6 +64,13 @@ def today(targets: Sequence[str], configfiles: Sequence[Path]) -> list[Job]:
 
     Exits with Snakemake's own message where the workflow does not parse.
     """
+    return with_config(targets, configfiles)[0]
+
+
+def with_config(
+    targets: Sequence[str], configfiles: Sequence[Path]
+) -> tuple[list[Job], dict[str, Any]]:
+    """The same, and the completed configuration."""
     profile = yaml.safe_load((HOME.parent / "profiles/default/profile.v9+.yaml").read_text())
     said = io.StringIO()
     with (
@@ -86,11 +97,12 @@ def today(targets: Sequence[str], configfiles: Sequence[Path]) -> list[Job]:
             sys.exit(said.getvalue().strip())
         # the one attribute that is not public: the dry run's jobs with their reasons
         dag = workflow._workflow.dag
-        return [
+        found = [
             _job(job, dag.reason(job))
             for level in dag.toposorted()
             for job in sorted(level, key=str)
         ]
+        return found, dict(workflow._workflow.globals["config"])
 
 
 def _job(job, reason) -> Job:
@@ -104,6 +116,9 @@ def _job(job, reason) -> Job:
         threads=job.threads,
         benchmark=Path(str(job.benchmark)) if job.benchmark else None,
         stale=bool(reason) or reason.finished,  # a dry run marks them as done
+        wildcards={name: str(value) for name, value in job.wildcards_dict.items()},
+        memory_mb=int(job.resources.get("mem_mb", 0)),
+        gpu=int(job.resources.get("gpu", 0)),
         missing=tuple(sorted(map(str, reason.missing_output))),
         incomplete=tuple(sorted(map(str, reason.incomplete_output))),
         changed=tuple(sorted(map(str, reason.updated_input - reason.updated_input_run))),

@@ -1,319 +1,340 @@
-"""Print what a run would cost before it starts, and refuse what cannot fit.
+"""What the run to come will take, by rule: jobs, core hours, memory, disk. Refuses what cannot fit.
 
-Per rule: the jobs that would run now, of how many; hours of one core, or of a card where the jobs
-ask for one; the largest memory of a job; the disk that its large files take. The last column says
-where the hours come from:
-
-  measured    benchmark file of an earlier run of the same job
-  scaled      benchmark files of this rule in this results folder, by the sizes of model and data
-  calibrated  benchmark of the embedded default on one core, by the sizes of model and data
-  guessed     a rule that the default does not run
-
-Estimates count the leading term of each rule: trust them to a factor of two near the sizes of what
-was measured, to an order of magnitude far from them. No run on a card is behind them unless the
-benchmark files are of one: hours of a card are then those that one core would take, an upper bound.
-Memory is the largest that was measured, else what the rule asks for. Nothing is run or written.
+Time is that of the same job's last run where there was one, else the median of other jobs of its
+rule here, else what the embedded default took (calibration.json, one core), scaled by the size of
+the work. The column `from` says which.
 """
 
-import csv
 import json
 import os
 import shutil
+import statistics
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import jobs  # sets the path to the library, which estimates needs
+import cost
+import jobs
 
-import estimates  # isort: skip
+from connectome import configuration, known, lineage
+from connectome.errors import ConnectomeError
 
-from connectome import configuration, hub
-from connectome.errors import NotFetchedError
+CALIBRATION = jobs.HOME / "calibration.json"
+START = 3.0  # seconds: what an interpreter with torch takes to begin
+COLUMNS = "{:<22} {:>9} {:>10} {:>9} {:>9} {:>9} {:>10}  {}"
+HEAD = ("rule", "jobs", "core h", "longest h", "asked MB", "seen MB", "disk MB", "from")
+Config = dict[str, Any]
 
-Config = Mapping[str, Any]
-BASES = ("measured", "scaled", "calibrated", "guessed", "unknown")
-COLUMNS = "{:<24} {:>9} {:>8} {:>8} {:>8} {:>9}  {}"
 
+class Sizes(NamedTuple):
+    """What the work on a model depends on."""
 
-@dataclass(frozen=True)
-class Bill:
-    """What one job would cost; None where the sizes of its model are not known yet."""
-
-    rule: str
-    seconds: float | None
-    basis: str  # one of BASES
-    card: bool
-    memory_mb: float | None
-    disk: int | None  # bytes
+    layers: int
+    width: int
+    attention: int  # features of an attention site
+    hidden: int  # and of an MLP
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a job of an earlier run took, and how much it had to do."""
+class Work:
+    """How much a job has to do, in units that mean something only beside another job's."""
 
-    seconds: float
-    memory_mb: float | None
-    work: float | None
+    config: Config
 
+    def sizes(self, model: str) -> Sizes | None:
+        """Sizes of a model; None where they are not known before it was fetched."""
+        model = lineage.origin_of(self.config, model)
+        source = self.config["models"][model]
+        if "train" in source:
+            settings = configuration.training_of(self.config, model)
+            width = settings["width"]
+            return Sizes(settings["layers"], width, width, 4 * width)
+        try:
+            found = configuration.size_of(self.config, model)
+        except ConnectomeError:
+            return None
+        size = known.of_name(source["build"]).SIZE if found is None else found
+        return Sizes(size.layers, size.width, size.heads * size.head_width, size.hidden)
 
-def config_of(configfiles: Sequence[Path]) -> dict[str, Any]:
-    """The completed configuration, as the Snakefile has it."""
-    from snakemake.utils import update_config
+    def numbers(self, model: str) -> float:
+        """Weights of the body of a model, an MLP taken to have a gate; 0 where not known."""
+        size = self.sizes(model)
+        if size is None:
+            return 0.0
+        return float(size.layers * size.width * (4 * size.attention + 3 * size.hidden))
 
-    config: dict[str, Any] = {}
-    for path in configfiles:
-        update_config(config, configuration.read_yaml(path) or {})
-    return configuration.complete(config, defaults())
+    def features(self, model: str, site: str) -> float:
+        """Native features of a site; 0 where not known."""
+        size = self.sizes(model)
+        if size is None:
+            return 0.0
+        return float(size.attention if site.startswith("attn") else size.hidden)
 
-
-def defaults() -> dict[str, Any]:
-    """The embedded default."""
-    return dict(configuration.read_yaml(jobs.HOME.parent / "config/config.yaml"))
-
-
-def earlier(config: Config, today: Sequence[jobs.Job]) -> dict[str, Any]:
-    """The configuration of the earlier run, as far as the stamps of stale jobs tell it.
-
-    A job whose own part of the configuration changed tells what that part was; the jobs after it
-    see the change only through their inputs, so it is taken for theirs too.
-    """
-    result = dict(config)
-    for job in today:
-        old = json.loads(job.old_stamp.get("cfg", "{}"))
-        if job.rule == "train_model":
-            name = job.wildcards["model"]
-            train = {key: value for key, value in old.items() if key in config["training"]}
-            if train:
-                result["models"] = {**result["models"], name: {"train": train}}
-            continue
-        for key, section in config.items():
-            if not isinstance(section, Mapping):
-                continue
-            if isinstance(old.get(key), Mapping):
-                result[key] = {**section, **old[key]}
-            elif old and set(old) == set(section):
-                result[key] = old
-    return result
+    def of(self, job: jobs.Job) -> float:
+        """Work of a job; 1 for those that take their start-up and little more."""
+        found = UNITS.get(job.rule)
+        return 1.0 if found is None else found(self, job.wildcards)
 
 
-def measurements(config: Config, today: Sequence[jobs.Job]) -> dict[Path, Measured]:
-    """What the benchmark files of these jobs say, by file."""
-    before = earlier(config, today)
-    found = {}
-    for job in today:
-        if job.benchmark is None or not job.benchmark.is_file():
-            continue
-        with open(job.benchmark, encoding="utf-8", newline="") as file:
-            row = next(csv.DictReader(file, delimiter="\t"))
-        peak = None if row["max_rss"] in ("-", "NA") else float(row["max_rss"])
-        work = estimates.work(job.rule, job.wildcards, before)
-        found[job.benchmark] = Measured(float(row["s"]) * job.threads, peak, work)
-    return found
+def _samples(work: Work, names: Mapping[str, str]) -> float:
+    config = work.config
+    if names.get("kind") == "attribution":
+        return float(len(config["attributions"]["tasks"]) * config["pairs"]["discovery"])
+    return float(config["corpus"]["tokens"]) / config["activations"]["shards"]
 
 
-def _works(job: jobs.Job) -> bool:
-    """Whether a job does something; outputs that are deleted once used up are not listed."""
-    return bool(job.outputs or job.stamp)
+def _moments(work: Work, names: Mapping[str, str]) -> float:
+    return _samples(work, names) * work.features(names["model"], names["site"]) ** 2
 
 
-def bills(config: Config, today: Sequence[jobs.Job]) -> list[Bill]:
-    """What each job that would run now costs."""
-    known = measurements(config, today)
-    of_rule = defaultdict(list)
-    for job in today:
-        if job.benchmark in known:
-            of_rule[job.rule].append(known[job.benchmark])
-    reference = defaults()
-    return [
-        _bill(job, config, known.get(job.benchmark), of_rule[job.rule], reference)  # type: ignore[arg-type]
-        for job in today
-        if job.stale and _works(job)
-    ]
+def _training(work: Work, names: Mapping[str, str]) -> float:
+    settings = configuration.training_of(work.config, names["model"])
+    rows = settings["steps"] * settings["batch_rows"] * settings["context"]
+    return float(rows * work.numbers(names["model"]))
 
 
-def _bill(
-    job: jobs.Job, config: Config, own: Measured | None, others: list[Measured], reference: Config
-) -> Bill:
-    work = estimates.work(job.rule, job.wildcards, config)
-    seconds, basis = _seconds(job.rule, work, own, others, reference)
-    memory = own.memory_mb if own is not None and basis == "measured" else None
-    asked = float(job.memory_mb) if job.memory_mb is not None else None
-    return Bill(
-        rule=job.rule,
-        seconds=seconds,
-        basis=basis,
-        card=job.cards > 0,
-        memory_mb=memory if memory is not None else asked,
-        disk=estimates.disk(job.rule, job.wildcards, config),
-    )
+def _scoring(work: Work, names: Mapping[str, str]) -> float:
+    circuits = work.config["circuits"]
+    runs = len(circuits["methods"]) * len(circuits["partitions"]) / circuits["shards"]
+    return work.config["pairs"]["discovery"] * runs * work.numbers(names["model"])
 
 
-def _seconds(
-    rule: str, work: float | None, own: Measured | None, others: list[Measured], reference: Config
-) -> tuple[float | None, str]:
-    if own is not None and own.work == work:
-        return own.seconds, "measured"
-    if work is None:
-        return None, "unknown"
-    told = [m for m in ([own] if own else others) if m.work]
-    if told:
-        seconds = sum(m.seconds for m in told) / len(told)
-        mean = sum(m.work or 0.0 for m in told) / len(told)
-        return estimates.scaled(rule, seconds, work / mean), "scaled"
-    if rule in estimates.CALIBRATED:
-        mean = _reference_work(rule, reference)
-        return estimates.scaled(rule, estimates.CALIBRATED[rule], work / mean), "calibrated"
-    return estimates.UNMEASURED, "guessed"
+def _running(work: Work, names: Mapping[str, str]) -> float:
+    section = work.config["evaluation"]
+    runs = len(section["partitions"]) * len(section["sizes"]) / section["shards"]
+    return work.config["pairs"]["heldout"] * runs * work.numbers(names["model"])
 
 
-def _reference_work(rule: str, reference: Config) -> float:
-    """Mean work of the default's jobs of a rule: those of all sites and both kinds."""
-    model = next(iter(reference["models"]))
-    sites = configuration.sites_of(dict(reference), model)
-    every = [
-        estimates.work(rule, {"model": model, "site": site, "kind": kind}, reference) or 0.0
-        for site, kind in product(sites, ("activation", "attribution"))
-    ]
-    return sum(every) / len(every)
-
-
-def table(today: Sequence[jobs.Job], found: Sequence[Bill]) -> str:
-    """The text: a line per rule in the order of the run, and the totals."""
-    lines = [COLUMNS.format("rule", "jobs", "CPU h", "GPU h", "peak MB", "disk MB", "hours are")]
-    every = Counter(job.rule for job in today if _works(job))
-    for rule in dict.fromkeys(job.rule for job in today if _works(job)):
-        lines.append(_line(rule, [b for b in found if b.rule == rule], every[rule]))
-    return "\n".join([*lines, _line("all", found, every.total())])
-
-
-def _line(name: str, found: Sequence[Bill], every: int) -> str:
-    peaks = [bill.memory_mb for bill in found if bill.memory_mb is not None]
-    bases = Counter(bill.basis for bill in found)
-    sizes = [bill.disk for bill in found]
-    return COLUMNS.format(
-        name,
-        f"{len(found)}/{every}",
-        _total([bill.seconds for bill in found if not bill.card], 3600),
-        _total([bill.seconds for bill in found if bill.card], 3600),
-        f"{max(peaks):.0f}" if peaks else "-",
-        _total(sizes, 1e6) if any(size != 0 for size in sizes) else "-",
-        ", ".join(f"{base} ({bases[base]})" for base in BASES if bases[base]),
-    ).rstrip()
-
-
-def _total(values: Sequence[float | None], unit: float) -> str:
-    """Sum in a unit; with a question mark behind it where some are not known."""
-    if not values:
-        return "-"
-    known = [value for value in values if value is not None]
-    total = sum(known) / unit
-    text = "" if not known else f"{total:.4f}" if total < 10 else f"{total:.1f}"
-    return text + ("?" if len(known) < len(values) else "")
-
-
-def notes(config: Config) -> list[str]:
-    """Sentences on what the plan cannot know, and on revisions that may move."""
-    found = []
-    for name, source in config["models"].items():
-        if "hub" not in source:
-            continue
-        if estimates.size_of(config, name) is None:
-            found.append(
-                f"models.{name}: {source['hub']!r} is not in the local cache, so its hours, disk "
-                "and most of its memory are unknown (?); `make fetch` brings it"
-            )
-        if not hub.is_pinned(source.get("revision")):
-            found.append(
-                f"models.{name}: {source['hub']!r} is not pinned: `revision` is no commit of 40 "
-                "hex digits, so another cache may hold another model"
-            )
-    corpus = config["corpus"]
-    remote = "dataset" in corpus and not Path(corpus["dataset"]).is_dir()
-    if remote and not hub.is_pinned(corpus.get("revision")):
-        found.append(
-            f"corpus.dataset: {corpus['dataset']!r} is not pinned: `revision` is no commit"
-        )
-    return found
-
-
-def refusals(
-    config: Config, today: Sequence[jobs.Job], found: Sequence[Bill], free: int, memory_mb: float
-) -> list[str]:
-    """Sentences on what cannot fit: `free` bytes at the results, `memory_mb` for one job."""
-    sentences = []
-    needed = sum(bill.disk or 0 for bill in found if bill.rule == "record_activations")
-    if needed > free:
-        row = sum(
-            estimates.row_bytes(config, name, size)
-            for name in {j.wildcards["model"] for j in today if j.rule == "record_activations"}
-            if (size := estimates.size_of(config, name)) is not None
-        )
-        sentences.append(
-            f"corpus.tokens: {config['corpus']['tokens']} tokens make activations of "
-            f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free at "
-            f"{config['pathvars']['results']}; at most {free // row} tokens fit (or list fewer "
-            "activations.sites, or take activations.dtype float16)"
-        )
-    asked: dict[str, int] = {}
-    for job in today:
-        if job.stale and (job.memory_mb or 0) > memory_mb:
-            asked[job.rule] = max(asked.get(job.rule, 0), job.memory_mb or 0)
-    for rule, most in asked.items():
-        sentences.append(
-            f"{rule}: a job asks for {most} MB, and {memory_mb:.0f} MB are there; take a smaller "
-            f"model, engine.dtype bfloat16, {_REMEDIES.get(rule, 'or a machine with more')}"
-        )
-    return sentences
-
-
-_REMEDIES = {
-    "record_activations": "a smaller activations.batch_tokens, or a machine with more",
-    "attribute_circuit": "a smaller circuits.batch_pairs, or a machine with more",
+UNITS: dict[str, Callable[[Work, Mapping[str, str]], float]] = {
+    "train_model": _training,
+    "describe_model": lambda work, names: work.numbers(names["model"]),
+    "record_activations": lambda work, names: _samples(work, names) * work.numbers(names["model"]),
+    "record_attributions": lambda work, names: (
+        _samples(work, {**names, "kind": "attribution"}) * work.numbers(names["model"])
+    ),
+    "measure_competence": lambda work, names: (
+        sum(work.config["pairs"][split] for split in ("discovery", "heldout"))
+        * work.numbers(names["model"])
+    ),
+    "compute_covariance": _moments,
+    "compute_moments": _moments,
+    "build_graph": _moments,
+    "fit_sbm": lambda work, names: work.features(names["model"], names["site"]),
+    "score_prompts": _scoring,
+    "run_circuits": _running,
+    "ablate_across_tasks": lambda work, names: (
+        len(work.config["tasks"]) ** 2
+        * work.config["specificity"]["pairs"]
+        * work.numbers(names["model"])
+    ),
+    "ablate_rois": lambda work, names: (
+        len(work.config["tasks"]) * work.config["cards"]["pairs"] * work.numbers(names["model"])
+    ),
 }
 
 
-def unfetched(config: Config) -> None:
-    """Exit in one sentence where a hub model without `layers` is not here: its jobs are unknown."""
-    models = config.get("models")
-    for name, source in models.items() if isinstance(models, Mapping) else ():
-        if isinstance(source, Mapping) and "hub" in source:
-            try:
-                configuration.layers_of(dict(config), name)
-            except NotFetchedError as error:
-                sys.exit(f"error: models.{name}: {error}")
+@dataclass(frozen=True)
+class Line:
+    """What the stale jobs of a rule will take."""
+
+    rule: str
+    stale: int
+    every: int  # jobs of the rule, finished ones too
+    seconds: list[float]  # core seconds of each stale job; NaN where nothing is known
+    asked: int  # MB, the most that a job asks for
+    seen: float | None  # MB, the largest peak of an earlier run
+    disk: float  # bytes
+    gpu: bool
+    sources: str
 
 
-def free_at(folder: Path) -> int:
-    """Free bytes on the disk on which `folder` is, or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+def recorded(config: Config, model: str) -> float:
+    """Bytes of the activations of a model: every recorded number of every token."""
+    work = Work(config)
+    wide = sum(work.features(model, site) for site in configuration.sites_of(config, model))
+    size = work.sizes(model)
+    width = 0 if size is None else size.width
+    numbers = wide + len(config["activations"]["outputs"]) * width
+    bytes_each = {"float32": 4, "float16": 2}[config["activations"]["dtype"]]
+    return float(config["corpus"]["tokens"]) * (numbers * bytes_each + 12)  # three int32 keys
 
 
-def main() -> None:
-    """Print the plan; exit with 1 and a sentence each for what cannot fit."""
-    parser = jobs.parser(__doc__)
-    parser.add_argument(
-        "--memory-mb", type=float, help="memory of a node; default: of this machine"
+def _disk(job: jobs.Job, config: Config, calibration: Mapping[str, Any]) -> float:
+    """Bytes that a job writes."""
+    if job.rule == "record_activations":
+        return recorded(config, job.wildcards["model"]) / config["activations"]["shards"]
+    if job.rule in ("compute_covariance", "compute_moments"):
+        width = Work(config).features(job.wildcards["model"], job.wildcards["site"])
+        return 2 * 8 * width**2  # the centred products of both halves
+    return float(calibration.get(job.rule, {}).get("bytes", 0))
+
+
+def lines(today: list[jobs.Job], config: Config, calibration: Mapping[str, Any]) -> list[Line]:
+    """A line per rule with stale jobs, in the order in which they run.
+
+    calibration: {rule: {start, unit, bytes}}, as `calibrate` makes it.
+    """
+    work = Work(config)
+    of_rule: dict[str, list[jobs.Job]] = defaultdict(list)
+    for job in today:
+        if job.stamp:  # a rule without a script is a name for its inputs
+            of_rule[job.rule].append(job)
+    found = []
+    for rule, every in of_rule.items():
+        stale = [job for job in every if job.stale]
+        if not stale:
+            continue
+        past = {id(job): cost.of_job(job) for job in every}
+        ended = [spent for spent in past.values() if spent is not None]
+        seconds, sources = [], set()
+        for job in stale:
+            own = past[id(job)]
+            if own is not None:
+                seconds.append(own[0])
+                sources.add("last run")
+            elif ended:
+                seconds.append(statistics.median(spent for spent, _ in ended))
+                sources.add("others here")
+            elif rule in calibration and work.of(job):
+                seconds.append(
+                    calibration[rule]["start"] + calibration[rule]["unit"] * work.of(job)
+                )
+                sources.add("scaled" if rule in UNITS else "default")
+            else:
+                seconds.append(float("nan"))
+                sources.add("unknown")
+        peaks = [peak for _, peak in ended if peak is not None]
+        found.append(
+            Line(
+                rule,
+                len(stale),
+                len(every),
+                seconds,
+                max(job.memory_mb for job in stale),
+                max(peaks, default=None),
+                sum(_disk(job, config, calibration) for job in stale),
+                any(job.gpu for job in stale),
+                ", ".join(sorted(sources)) + (" (GPU: time of a CPU core)" if stale[0].gpu else ""),
+            )
+        )
+    return found
+
+
+def table(found: list[Line]) -> str:
+    """The text: a line per rule, and the total; what is not known is a dash and not counted."""
+
+    def hours(seconds: list[float], of: Callable[[list[float]], float]) -> str:
+        known = [second for second in seconds if second == second]
+        return f"{of(known) / 3600:.3f}" if known else "-"
+
+    rows = [COLUMNS.format(*HEAD)]
+    for line in found:
+        rows.append(
+            COLUMNS.format(
+                line.rule,
+                f"{line.stale} of {line.every}",
+                hours(line.seconds, sum),
+                hours(line.seconds, max),
+                line.asked or "-",
+                "-" if line.seen is None else f"{line.seen:.0f}",
+                f"{line.disk / 1e6:.1f}",
+                line.sources,
+            )
+        )
+    every = [second for line in found for second in line.seconds]
+    total = (
+        f"{sum(line.stale for line in found)} of {sum(line.every for line in found)}",
+        hours(every, sum),
+        hours(every, max),
+        max((line.asked for line in found), default=0),
+        "",
+        f"{sum(line.disk for line in found) / 1e6:.1f}",
+        "",
     )
-    args = parser.parse_args()
-    config = config_of(args.configfile)
-    unfetched(config)
-    today = jobs.today(args.targets, args.configfile)
-    found = bills(config, today)
-    print(table(today, found))
-    for sentence in notes(config):
-        print(f"note: {sentence}")
-    here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
-    free = free_at(Path(config["pathvars"]["results"]).absolute())
-    refused = refusals(config, today, found, free, args.memory_mb or here)
-    if refused:
-        sys.exit("cannot fit:\n" + "\n".join(f"  - {sentence}" for sentence in refused))
+    return "\n".join([*rows, COLUMNS.format("all", *total)])
+
+
+def refusals(found: list[Line], config: Config, free: float, memory_mb: float | None) -> list[str]:
+    """Why the run cannot fit, a sentence each, with what would be right.
+
+    free: bytes of the disk of the results; memory_mb: of this machine, None where jobs run on
+    others.
+    """
+    result = []
+    disk = sum(line.disk for line in found)
+    if disk > free:
+        of_rule = {line.rule: line.disk for line in found}
+        part = of_rule.get("record_activations", 0.0)
+        tokens = (
+            int(config["corpus"]["tokens"] * max(0.0, free - (disk - part)) / part) if part else 0
+        )
+        hint = f"corpus.tokens of at most {tokens} would fit" if tokens else "use a larger disk"
+        result.append(
+            f"the results need {disk / 1e9:.1f} GB, {part / 1e9:.1f} of them activations, and "
+            f"{free / 1e9:.1f} GB are free at {config['pathvars']['results']}: {hint}; fewer "
+            "activations.sites, or activations.dtype float16, need less too"
+        )
+    for line in found:
+        if memory_mb is not None and line.asked > memory_mb:
+            result.append(
+                f"{line.rule} asks for {line.asked} MB, and this machine has {memory_mb:.0f}: use "
+                "a larger one or a cluster (plan.py --cluster), engine.dtype bfloat16, or smaller "
+                "batches (activations.batch_tokens, circuits.batch_pairs)"
+            )
+    return result
+
+
+def calibrate(today: list[jobs.Job], config: Config) -> dict[str, Any]:
+    """{rule: {start, unit, bytes}} of a finished run, per job.
+
+    start: seconds that no size changes, START or the quickest job of the rule; unit: seconds beyond
+    them per unit of work; bytes: of its outputs.
+    """
+    work = Work(config)
+    found: dict[str, Any] = {}
+    for rule in dict.fromkeys(job.rule for job in today):
+        of_rule = [job for job in today if job.rule == rule]
+        spent = [(cost.of_job(job), work.of(job), job) for job in of_rule]
+        ended = [(past[0], units, job) for past, units, job in spent if past is not None]
+        if not ended:
+            continue
+        start = min(START, *(seconds for seconds, _, _ in ended)) if rule in UNITS else 0.0
+        unit = sum(seconds - start for seconds, _, _ in ended) / sum(units for _, units, _ in ended)
+        size = sum(
+            path.stat().st_size for _, _, job in ended for path in job.outputs if path.exists()
+        )
+        found[rule] = {
+            "start": round(start, 2),
+            "unit": float(f"{unit:.3g}"),
+            "bytes": size // len(ended),
+        }
+    return found
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.parent)
 
 
 if __name__ == "__main__":
-    main()
+    parser = jobs.parser(__doc__)
+    parser.add_argument("--cluster", action="store_true", help="jobs run on other machines")
+    parser.add_argument("--calibrate", action="store_true", help="write calibration.json anew")
+    args = parser.parse_args()
+    today, config = jobs.with_config(args.targets, args.configfile)
+    if args.calibrate:
+        text = json.dumps(calibrate(today, config), indent=1, sort_keys=True)
+        CALIBRATION.write_text(text + "\n", encoding="utf-8")
+        sys.exit()
+    found = lines(today, config, json.loads(CALIBRATION.read_text(encoding="utf-8")))
+    if not found:
+        print("nothing is stale: nothing would run")
+        sys.exit()
+    print(table(found))
+    root = _existing(Path(config["pathvars"]["results"]).absolute())
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6
+    said = refusals(found, config, shutil.disk_usage(root).free, None if args.cluster else machine)
+    if said:
+        sys.exit("\n".join(f"cannot fit: {sentence}" for sentence in said))

@@ -63,8 +63,8 @@ def cached_dataset(name: str, revision: str | None, cache: Path | None) -> Path 
                 repo_type="dataset",
                 revision=revision,
                 cache_dir=cache,
+                allow_patterns=list(_DATASET_FILES),
                 local_files_only=True,
-                allow_patterns=list(_DATASET_FILES),  # else it misses what was not fetched
             )
         )
     except LocalEntryNotFoundError:
