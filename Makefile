@@ -39,12 +39,6 @@ verify: setup ## whether every result was made by today's configuration and code
 cost: setup ## time and memory of every step of the finished run
 	@$(PYTHON) workflow/cost.py $(if $(CONFIG),--configfile $(CONFIG))
 
-plan: setup ## before a run: jobs, hours, memory and disk of each rule; refuses what cannot fit
-	@$(PYTHON) workflow/plan.py $(if $(CONFIG),--configfile $(CONFIG))
-
-fetch: setup ## hub models and data sets of the configuration, to the Hugging Face cache (needs a network)
-	@$(SNAKEMAKE) fetch
-
 unlock: setup
 	@test -z "$$CONFIG" || test -r "$$CONFIG" || { echo "CONFIG: no file $$CONFIG in $$PWD" >&2; exit 1; }
 	@$(PYTHON) workflow/unlock.py

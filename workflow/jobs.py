@@ -46,9 +46,6 @@ class Job:
     new_inputs: bool = False  # the list of its input files changed
     new_environment: bool = False  # the definition of its conda environment changed
     old_stamp: dict[str, str] = field(default_factory=dict)  # of the earlier run, where it differs
-    wildcards: dict[str, str] = field(default_factory=dict)
-    memory_mb: int | None = None  # that it asks for
-    cards: int = 0  # that it asks for
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -126,14 +123,7 @@ def _job(job, reason) -> Job:
         new_inputs=bool(reason.input_changed),
         new_environment=bool(reason.software_stack_changed),
         old_stamp={**stamp, **old} if reason.params_changed else {},
-        wildcards=dict(job.wildcards_dict),
-        memory_mb=_whole(job.resources.get("mem_mb")),
-        cards=_whole(job.resources.get("gpu")) or 0,
     )
-
-
-def _whole(value) -> int | None:
-    return value if isinstance(value, int) else None  # else not known before its inputs are there
 
 
 def _stamp(stored: set[str]) -> dict[str, str]:
