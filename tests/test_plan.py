@@ -1,5 +1,6 @@
 """The plan before the bill: what is measured, scaled or unknown, and what cannot fit."""
 
+import json
 import math
 import os
 import subprocess
@@ -62,6 +63,37 @@ def test_a_jobs_own_last_run_counts_before_others_of_its_rule_and_the_default(
     assert line.seconds == [100.0] and line.sources == "default"
     (line,) = plan.lines([never], config(), {})
     assert math.isnan(line.seconds[0]) and line.sources == "unknown"
+
+
+def test_a_last_run_on_fewer_tokens_or_steps_is_scaled_to_those_of_today(tmp_path):
+    fewer = {"corpus": {**config()["corpus"], "tokens": 10_000}, "seed": 1}
+    shorter = {**config()["training"], "steps": 1100, "seed": 1}
+    corpus = job("make_corpus", old_stamp={"cfg": json.dumps(fewer)})
+    recording = job("record_activations", benchmark=spent(tmp_path / "a.tsv", 5.0, 90.0))
+    found = {line.rule: line for line in plan.lines([corpus, recording], config(), {})}
+    # half of the five seconds start the job, the rest grows tenfold
+    assert found["record_activations"].seconds == [pytest.approx(2.5 + 2.5 * 10)]
+    assert found["record_activations"].sources == "last run, scaled"
+    training = job(
+        "train_model",
+        benchmark=spent(tmp_path / "b.tsv", 40.0, 90.0),
+        old_stamp={"cfg": json.dumps(shorter)},
+    )
+    (line,) = plan.lines([training], config(), {})
+    assert line.seconds == [pytest.approx(3 + 37 * 2)]
+
+
+def test_a_model_that_is_not_fetched_and_names_that_are_not_pinned_are_said():
+    pinned = "0123456789" * 4
+    models = {"far": {"hub": "nobody/nothing", "layers": 2, "revision": pinned}}
+    (absent,) = plan.notes({**config(), "models": models})
+    assert "models.far" in absent and "make fetch" in absent
+    models["far"]["revision"] = "main"
+    corpus = {"dataset": "nobody/texts", "tokens": 10, "documents": 10}
+    said = plan.notes({**config(), "models": models, "corpus": corpus})
+    assert [sentence.split(":")[0] for sentence in said if "not pinned" in sentence] == [
+        "models.far", "corpus.dataset",
+    ]  # fmt: skip
 
 
 def test_work_scales_with_tokens_and_weights():

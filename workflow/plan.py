@@ -1,8 +1,9 @@
 """What the run to come will take, by rule: jobs, core hours, memory, disk. Refuses what cannot fit.
 
 Time is that of the same job's last run where there was one, else the median of other jobs of its
-rule here, else what the embedded default took (calibration.json, one core), scaled by the size of
-the work. The column `from` says which.
+rule here, else what the embedded default took (calibration.json, one core), each scaled by the size
+of the work: its leading term, so that far from the sizes that were measured only the order of
+magnitude is told. The column `from` says which.
 """
 
 import json
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 import cost
 import jobs
 
-from connectome import configuration, known, lineage
+from connectome import configuration, hub, known, lineage
 from connectome.errors import ConnectomeError
 
 CALIBRATION = jobs.HOME / "calibration.json"
@@ -172,12 +173,42 @@ def _disk(job: jobs.Job, config: Config, calibration: Mapping[str, Any]) -> floa
     return float(calibration.get(job.rule, {}).get("bytes", 0))
 
 
+def earlier(today: list[jobs.Job], config: Config) -> Config:
+    """The configuration of the last run, as far as the stamps of stale jobs tell it.
+
+    A job whose own part of the configuration changed tells what that was; jobs after it see the
+    change only through their inputs, so it is taken for theirs too.
+    """
+    result = dict(config)
+    for job in today:
+        old = json.loads(job.old_stamp.get("cfg", "{}"))
+        if job.rule == "train_model":
+            train = {key: value for key, value in old.items() if key in config["training"]}
+            if train:
+                result["models"] = {**result["models"], job.wildcards["model"]: {"train": train}}
+            continue
+        for key, section in config.items():
+            if isinstance(section, Mapping) and isinstance(old.get(key), Mapping):
+                result[key] = {**section, **old[key]}
+            elif isinstance(section, Mapping) and old and set(old) == set(section):
+                result[key] = old
+    return result
+
+
+def _scaled(seconds: float, did: float, units: float) -> float:
+    """Seconds for so many units of work, of a job that did others in `seconds`."""
+    if not did or did == units:
+        return seconds
+    start = min(START, seconds / 2)
+    return start + (seconds - start) * units / did
+
+
 def lines(today: list[jobs.Job], config: Config, calibration: Mapping[str, Any]) -> list[Line]:
     """A line per rule with stale jobs, in the order in which they run.
 
     calibration: {rule: {start, unit, bytes}}, as `calibrate` makes it.
     """
-    work = Work(config)
+    work, before = Work(config), Work(earlier(today, config))
     of_rule: dict[str, list[jobs.Job]] = defaultdict(list)
     for job in today:
         if job.stamp:  # a rule without a script is a name for its inputs
@@ -189,14 +220,15 @@ def lines(today: list[jobs.Job], config: Config, calibration: Mapping[str, Any])
             continue
         past = {id(job): cost.of_job(job) for job in every}
         ended = [spent for spent in past.values() if spent is not None]
+        did = [(spent[0], before.of(job)) for job in every if (spent := past[id(job)]) is not None]
         seconds, sources = [], set()
         for job in stale:
-            own = past[id(job)]
+            own, units = past[id(job)], work.of(job)
             if own is not None:
-                seconds.append(own[0])
-                sources.add("last run")
-            elif ended:
-                seconds.append(statistics.median(spent for spent, _ in ended))
+                seconds.append(_scaled(own[0], before.of(job), units))
+                sources.add("last run" if before.of(job) == units else "last run, scaled")
+            elif did:
+                seconds.append(statistics.median(_scaled(*other, units) for other in did))
                 sources.add("others here")
             elif rule in calibration and work.of(job):
                 seconds.append(
@@ -314,6 +346,24 @@ def calibrate(today: list[jobs.Job], config: Config) -> dict[str, Any]:
     return found
 
 
+def notes(config: Config) -> list[str]:
+    """What the plan cannot know, and which names of the hub may come to mean another commit."""
+    said = []
+    for name, source in config["models"].items():
+        if "hub" in source and Work(config).sizes(name) is None:
+            said.append(
+                f"models.{name}: {source['hub']!r} is not in the local cache, so time and disk of "
+                "its jobs are not known and not counted; `make fetch` brings it"
+            )
+        if "hub" in source and not hub.is_pinned(source.get("revision")):
+            said.append(f"models.{name}: not pinned, its revision is no commit of 40 hex digits")
+    corpus = config["corpus"]
+    remote = "dataset" in corpus and not Path(corpus["dataset"]).is_dir()
+    if remote and not hub.is_pinned(corpus.get("revision")):
+        said.append("corpus.dataset: not pinned, its revision is no commit of 40 hex digits")
+    return said
+
+
 def _existing(path: Path) -> Path:
     return path if path.exists() else _existing(path.parent)
 
@@ -333,6 +383,8 @@ if __name__ == "__main__":
         print("nothing is stale: nothing would run")
         sys.exit()
     print(table(found))
+    for sentence in notes(config):
+        print(f"note: {sentence}")
     root = _existing(Path(config["pathvars"]["results"]).absolute())
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6
     said = refusals(found, config, shutil.disk_usage(root).free, None if args.cluster else machine)
