@@ -35,10 +35,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
         **{"model_type": "gpt2", "n_layer": 12, "n_embd": 768, "n_head": 12, "n_positions": 1024},
         "vocab_size": 50257,
     },
-    "410m": {
-        **{"model_type": "llama", "num_hidden_layers": 24, "hidden_size": 1024},
+    "pythia-410m": {
+        **{"model_type": "gpt_neox", "num_hidden_layers": 24, "hidden_size": 1024},
         **{"num_attention_heads": 16, "intermediate_size": 4096, "vocab_size": 50304},
-        "max_position_embeddings": 2048,
+        **{"max_position_embeddings": 2048, "rotary_pct": 0.25, "tie_word_embeddings": False},
     },
 }
 BARE, DOCUMENT, PROMPT = 1024, 128, 15  # tokens
@@ -50,7 +50,7 @@ def make_model(folder: Path, config: dict[str, Any]) -> None:
     shapes = architectures.adapter(config, folder).shapes(config)
     rng = np.random.default_rng(1)
     tensors = {
-        name: np.ones(shape, np.float32)
+        name: (np.zeros if name.endswith("bias") else np.ones)(shape, np.float32)
         if len(shape) == 1
         else 0.02 * rng.standard_normal(shape, dtype=np.float32)
         for name, shape in shapes.items()
