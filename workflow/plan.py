@@ -123,7 +123,10 @@ UNITS: dict[str, Callable[[Work, Mapping[str, str]], float]] = {
     "compute_covariance": _moments,
     "compute_moments": _moments,
     "build_graph": _moments,
-    "fit_sbm": lambda work, names: work.features(names["model"], names["site"]),
+    "fit_sbm": lambda work, names: (
+        work.features(names["model"], names["site"])
+        * (work.config["sbm"]["seeds"] + 3 * work.config["sbm"]["control_seeds"])
+    ),
     "score_prompts": _scoring,
     "run_circuits": _running,
     "ablate_across_tasks": lambda work, names: (
