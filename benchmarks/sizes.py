@@ -133,7 +133,9 @@ def measure(name: str, args: argparse.Namespace, folder: Path) -> None:
     def row(script: str, cfg: dict[str, Any], *options: Any, python: str = sys.executable) -> None:
         spent, peak = run(python, script, cfg, *options)
         asked = (
-            "" if script == "fit_sbm" else footprint.stated(script, 0, size, args.dtype, config, 2)
+            ""
+            if script in ("fit_sbm", "attribute_circuit")
+            else footprint.stated(script, 0, size, args.dtype, config, 2)
         )
         asked = f"{asked:8d} {peak / asked:6.2f}" if asked else ""
         part = f"{script:20} {spent:8.1f} {spent / unit:6.2f} {peak:8.0f} {peak / megabytes:6.2f}"

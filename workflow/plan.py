@@ -15,129 +15,19 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cost
 import jobs
+from workload import UNITS, Work
 
-from connectome import configuration, hub, known, lineage
-from connectome.errors import ConnectomeError
+from connectome import configuration, hub
 
 CALIBRATION = jobs.HOME / "calibration.json"
 START = 3.0  # seconds: what an interpreter with torch takes to begin
 COLUMNS = "{:<22} {:>9} {:>10} {:>9} {:>9} {:>9} {:>10}  {}"
 HEAD = ("rule", "jobs", "core h", "longest h", "asked MB", "seen MB", "disk MB", "from")
 Config = dict[str, Any]
-
-
-class Sizes(NamedTuple):
-    """What the work on a model depends on."""
-
-    layers: int
-    width: int
-    attention: int  # features of an attention site
-    hidden: int  # and of an MLP
-
-
-@dataclass(frozen=True)
-class Work:
-    """How much a job has to do, in units that mean something only beside another job's."""
-
-    config: Config
-
-    def sizes(self, model: str) -> Sizes | None:
-        """Sizes of a model; None where they are not known before it was fetched."""
-        model = lineage.origin_of(self.config, model)
-        source = self.config["models"][model]
-        if "train" in source:
-            settings = configuration.training_of(self.config, model)
-            width = settings["width"]
-            return Sizes(settings["layers"], width, width, 4 * width)
-        try:
-            found = configuration.size_of(self.config, model)
-        except ConnectomeError:
-            return None
-        size = known.of_name(source["build"]).SIZE if found is None else found
-        return Sizes(size.layers, size.width, size.heads * size.head_width, size.hidden)
-
-    def numbers(self, model: str) -> float:
-        """Weights of the body of a model, an MLP taken to have a gate; 0 where not known."""
-        size = self.sizes(model)
-        if size is None:
-            return 0.0
-        return float(size.layers * size.width * (4 * size.attention + 3 * size.hidden))
-
-    def features(self, model: str, site: str) -> float:
-        """Native features of a site; 0 where not known."""
-        size = self.sizes(model)
-        if size is None:
-            return 0.0
-        return float(size.attention if site.startswith("attn") else size.hidden)
-
-    def of(self, job: jobs.Job) -> float:
-        """Work of a job; 1 for those that take their start-up and little more."""
-        found = UNITS.get(job.rule)
-        return 1.0 if found is None else found(self, job.wildcards)
-
-
-def _samples(work: Work, names: Mapping[str, str]) -> float:
-    config = work.config
-    if names.get("kind") == "attribution":
-        return float(len(config["attributions"]["tasks"]) * config["pairs"]["discovery"])
-    return float(config["corpus"]["tokens"]) / config["activations"]["shards"]
-
-
-def _moments(work: Work, names: Mapping[str, str]) -> float:
-    return _samples(work, names) * work.features(names["model"], names["site"]) ** 2
-
-
-def _training(work: Work, names: Mapping[str, str]) -> float:
-    settings = configuration.training_of(work.config, names["model"])
-    rows = settings["steps"] * settings["batch_rows"] * settings["context"]
-    return float(rows * work.numbers(names["model"]))
-
-
-def _scoring(work: Work, names: Mapping[str, str]) -> float:
-    circuits = work.config["circuits"]
-    runs = len(circuits["methods"]) * len(circuits["partitions"]) / circuits["shards"]
-    return work.config["pairs"]["discovery"] * runs * work.numbers(names["model"])
-
-
-def _running(work: Work, names: Mapping[str, str]) -> float:
-    section = work.config["evaluation"]
-    runs = len(section["partitions"]) * len(section["sizes"]) / section["shards"]
-    return work.config["pairs"]["heldout"] * runs * work.numbers(names["model"])
-
-
-UNITS: dict[str, Callable[[Work, Mapping[str, str]], float]] = {
-    "train_model": _training,
-    "describe_model": lambda work, names: work.numbers(names["model"]),
-    "record_activations": lambda work, names: _samples(work, names) * work.numbers(names["model"]),
-    "record_attributions": lambda work, names: (
-        _samples(work, {**names, "kind": "attribution"}) * work.numbers(names["model"])
-    ),
-    "measure_competence": lambda work, names: (
-        sum(work.config["pairs"][split] for split in ("discovery", "heldout"))
-        * work.numbers(names["model"])
-    ),
-    "compute_covariance": _moments,
-    "compute_moments": _moments,
-    "build_graph": _moments,
-    "fit_sbm": lambda work, names: (
-        work.features(names["model"], names["site"])
-        * (work.config["sbm"]["seeds"] + 3 * work.config["sbm"]["control_seeds"])
-    ),
-    "score_prompts": _scoring,
-    "run_circuits": _running,
-    "ablate_across_tasks": lambda work, names: (
-        len(work.config["tasks"]) ** 2
-        * work.config["specificity"]["pairs"]
-        * work.numbers(names["model"])
-    ),
-    "ablate_rois": lambda work, names: (
-        len(work.config["tasks"]) * work.config["cards"]["pairs"] * work.numbers(names["model"])
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -163,7 +53,7 @@ def recorded(config: Config, model: str) -> float:
     width = 0 if size is None else size.width
     numbers = wide + len(config["activations"]["outputs"]) * width
     bytes_each = {"float32": 4, "float16": 2}[config["activations"]["dtype"]]
-    return float(config["corpus"]["tokens"]) * (numbers * bytes_each + 12)  # three int32 keys
+    return work.tokens(model) * (numbers * bytes_each + 12)  # three int32 keys
 
 
 def _disk(job: jobs.Job, config: Config, calibration: Mapping[str, Any]) -> float:
