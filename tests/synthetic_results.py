@@ -90,7 +90,8 @@ def _write_model(folder: Path, model: str, rng: np.random.Generator) -> None:
     trained = model == "demo"
     record = {
         "name": model, "source": "trained" if trained else "path", "directory": "model",
-        "revision": None, "files": {"model.safetensors": "0" * 64}, "architecture": "gpt2",
+        "hub": None, "revision": None, "files": {"model.safetensors": "0" * 64},
+        "architecture": "gpt2",
         "layers": LAYERS, "heads": HEADS, "head_width": HEAD_WIDTH, "width": HEADS * HEAD_WIDTH,
         "hidden": HIDDEN, "vocabulary": 1200, "context": 64, "parameters": 231424, "start_token": 0,
     }  # fmt: skip

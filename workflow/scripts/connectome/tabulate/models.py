@@ -8,6 +8,8 @@ from connectome.tabulate.identity import Row
 COLUMNS = (
     "model",
     "source",
+    "hub",
+    "revision",
     "architecture",
     "layers",
     "heads",
