@@ -72,6 +72,11 @@ def covariance(features: int, batch_rows: int) -> int:
     return 8 * (6 * features**2 + 4 * features * batch_rows)
 
 
+def graph(features: int, block_rows: int) -> int:
+    """Bytes of build_graph: data, halves and nulls of a site, blocks of rows and what rolls them."""
+    return 8 * (20 * features**2 + 12 * features * block_rows)
+
+
 def stated(
     rule: str,
     least: int,
@@ -100,7 +105,10 @@ def stated(
         ("run_circuits", "ablate_rois", "ablate_across_tasks"),
         lambda: attributing(size, dtype, PAIRS, graphs=False),
     )
-    of_rule |= dict.fromkeys(("build_graph", "make_partitions"), of_rule["compute_covariance"])
+    of_rule["make_partitions"] = of_rule["compute_covariance"]
+    of_rule["build_graph"] = lambda: graph(
+        max(size.hidden, size.heads * size.head_width), config["graph"]["block_rows"]
+    )
     needed = of_rule[rule]()
     if rule not in ("describe_model", "compute_covariance", "build_graph", "make_partitions"):
         needed = max(needed, loading(size, dtype))
