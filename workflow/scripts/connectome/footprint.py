@@ -73,7 +73,7 @@ def covariance(features: int, batch_rows: int) -> int:
 
 
 def graph(features: int, block_rows: int) -> int:
-    """Bytes of build_graph: data, halves and nulls of a site, blocks of rows and what rolls them."""
+    """Bytes of build_graph: data, halves and nulls of a site, and blocks of rolled rows."""
     return 8 * (20 * features**2 + 12 * features * block_rows)
 
 
