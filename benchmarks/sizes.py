@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def make_model(folder: Path, config: dict[str, Any]) -> None:
         for name, shape in shapes.items()
     }
     checkpoint.write(folder / "model", {"config.json": config}, tensors)
-    (folder / "model.json").write_text(json.dumps({"directory": "model"}))
+    sizes = asdict(architectures.adapter(config, folder).dimensions(config))
+    (folder / "model.json").write_text(json.dumps({"directory": "model", **sizes}))
 
 
 def make_data(folder: Path, vocabulary: int, tokens: int, pairs: int) -> None:

@@ -38,7 +38,7 @@ except ConnectomeError as error:
 # Which device is no part of any `cfg`: results move between machines. One job per card; `auto` asks for one where
 # the machine that starts Snakemake has one, so on a cluster whose login node has none say `cuda`.
 DEVICE = config["engine"]["device"]
-GPU = configuration.cards_asked_for(DEVICE)
+GPU = footprint.cards_asked_for(DEVICE)
 
 
 pathvars:

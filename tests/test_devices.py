@@ -155,11 +155,11 @@ def test_devices_that_are_not_there_are_refused_in_one_sentence(monkeypatch):
 
 
 def test_a_card_is_asked_for_where_the_configuration_names_one(tmp_path):
-    asked = {n: configuration.cards_asked_for(n, tmp_path) for n in ("cpu", "auto", "cuda:1")}
+    asked = {n: footprint.cards_asked_for(n, tmp_path) for n in ("cpu", "auto", "cuda:1")}
     assert asked == {"cpu": 0, "auto": 0, "cuda:1": 1}
     (tmp_path / "nvidia0").touch()
-    assert configuration.cards_asked_for("auto", tmp_path) == 1
-    assert configuration.cards_asked_for("cpu", tmp_path) == 0
+    assert footprint.cards_asked_for("auto", tmp_path) == 1
+    assert footprint.cards_asked_for("cpu", tmp_path) == 0
 
 
 def test_the_format_of_a_model_overrules_that_of_the_engine():

@@ -209,15 +209,6 @@ def dtype_of(config: Config, model: str) -> str:
     return str(config["models"][model].get("dtype", config["engine"]["dtype"]))
 
 
-def cards_asked_for(device: str, folder: Path = Path("/dev")) -> int:
-    """Cards that a job which runs the model asks the scheduler for, 0 or 1.
-
-    For "auto" 1 where this machine has one, seen by its device file: torch is not imported here.
-    """
-    here = any(folder.glob("nvidia[0-9]*"))
-    return int(device.startswith("cuda") or (device == "auto" and here))
-
-
 def metric_of(config: Config, task: str) -> str:
     """Metric of a task: its own key, else the generator's, else the logit difference."""
     settings = config["tasks"][task]

@@ -1,4 +1,4 @@
-"""Memory that the jobs of a model ask for, in MB, from its sizes: bounds, not estimates.
+"""What the jobs of a model ask for: cards, and memory in MB from its sizes: bounds, not estimates.
 
 Standard library alone: it runs at every parse of the workflow. What is not known then is taken for
 large: prompts of PROMPT tokens, graphs with as many parts as the model has heads and modules.
@@ -6,6 +6,7 @@ benchmarks/sizes.py prints how much of it is used.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from connectome.architectures import Dimensions
@@ -14,6 +15,15 @@ BASE = 1000  # MB of the interpreter and its libraries, and what stands beside t
 PROMPT = 32  # tokens
 PAIRS = 64  # prompt pairs in a batch, where the configuration does not say
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+
+
+def cards_asked_for(device: str, folder: Path = Path("/dev")) -> int:
+    """Cards that a job which runs the model asks the scheduler for, 0 or 1.
+
+    For "auto" 1 where this machine has one, seen by its device file: torch is not imported here.
+    """
+    here = any(folder.glob("nvidia[0-9]*"))
+    return int(device.startswith("cuda") or (device == "auto" and here))
 
 
 def layer_numbers(size: Dimensions) -> int:
