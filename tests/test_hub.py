@@ -12,7 +12,7 @@ import tokenizers
 import hub_server
 import tiny_models
 from conftest import ROOT, SCRIPTS
-from connectome import arrays, hub
+from connectome import arrays, hub, models
 from connectome.errors import ModelError, NotFetchedError
 
 TOKEN = "hf_SecretOfMine"
@@ -111,6 +111,25 @@ def test_without_a_network_a_fetched_model_is_the_model_by_path(fetched, model, 
     assert differ == {"source", "hub", "revision", "directory", "made_by"}
     assert records["hub"]["revision"] == "0123456789abcdef0123456789abcdef01234567"
     assert records["path"]["revision"] is None
+
+
+def test_results_that_moved_take_the_same_commit_from_the_other_machines_cache(
+    fetched, tmp_path, monkeypatch
+):
+    import huggingface_hub.constants
+    import huggingface_hub.file_download
+
+    record = {
+        "directory": "/away/cache",
+        "hub": NAME,
+        "revision": "0123456789abcdef" * 2 + "01234567",
+    }
+    arrays.write_json(tmp_path / "model.json", record, {})
+    with pytest.raises(ModelError, match="no folder is there"):
+        models.open_handle(tmp_path / "model.json")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(fetched[0]))
+    found = models.open_handle(tmp_path / "model.json").directory
+    assert found == hub.cached_model(NAME, None, fetched[0]).directory.resolve()
 
 
 def test_a_fetched_data_set_is_read_without_a_network(fetched):

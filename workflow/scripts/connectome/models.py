@@ -1,5 +1,6 @@
 """The handle of a model: one small JSON record with where its files lie and what they are."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
@@ -7,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from connectome import architectures, arrays, checkpoint, tokenizer
-from connectome.errors import ModelError
+from connectome import architectures, arrays, checkpoint, hub, tokenizer
+from connectome.errors import ModelError, NotFetchedError
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,15 @@ class Handle:
 
 
 def open_handle(path: Path) -> Handle:
-    """Read model.json. Raises ModelError where the directory that it names is not there."""
+    """Read model.json. Raises ModelError where the directory that it names is not there.
+
+    A hub model is then taken from this machine's own cache, at the commit that was described.
+    """
     record = arrays.read_json(path)
     directory = (Path(path).resolve().parent / record["directory"]).resolve()
+    if not directory.is_dir() and record.get("hub"):
+        with contextlib.suppress(NotFetchedError):
+            directory = hub.cached_model(record["hub"], record["revision"], None).directory
     if not directory.is_dir():
         raise ModelError(
             f"{path} says that the model lies in {directory}, and no folder is there; were the "
