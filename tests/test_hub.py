@@ -114,20 +114,13 @@ def test_without_a_network_a_fetched_model_is_the_model_by_path(fetched, model, 
 
 
 def test_results_that_moved_take_the_same_commit_from_the_other_machines_cache(
-    fetched, tmp_path, monkeypatch
+    fetched, repositories, tmp_path, monkeypatch
 ):
-    import huggingface_hub.constants
-    import huggingface_hub.file_download
-
-    record = {
-        "directory": "/away/cache",
-        "hub": NAME,
-        "revision": "0123456789abcdef" * 2 + "01234567",
-    }
+    record = {"directory": "/away", "hub": NAME, "revision": repositories[NAME].commit}
     arrays.write_json(tmp_path / "model.json", record, {})
     with pytest.raises(ModelError, match="no folder is there"):
         models.open_handle(tmp_path / "model.json")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(fetched[0]))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(fetched[0]))
     found = models.open_handle(tmp_path / "model.json").directory
     assert found == hub.cached_model(NAME, None, fetched[0]).directory.resolve()
 
