@@ -12,7 +12,7 @@ from connectome import arrays, tables
 @pytest.mark.parametrize("kind", [stranger_model.gpt_neox, stranger_model.gemma2])
 def test_another_architecture_is_mapped_to_the_page(tmp_path, kind):
     """Its edges, what it was taught, scores that agree with exact ablation, and its name."""
-    results = stranger_model.run(tmp_path, kind)
+    results = stranger_model.run(tmp_path, kind=kind)
     record = arrays.read_json(results / "one/model.json")
     assert record["architecture"] == kind.__name__
     edges = tables.read_table(results / "one/neurons/circuits/ten.edges.parquet").to_pylist()
