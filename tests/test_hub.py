@@ -12,8 +12,8 @@ import tokenizers
 import hub_server
 import tiny_models
 from conftest import ROOT, SCRIPTS
-from connectome import arrays, hub, models
-from connectome.errors import ModelError, NotFetchedError
+from connectome import arrays, configuration, hub, models
+from connectome.errors import ConfigError, ModelError, NotFetchedError
 
 TOKEN = "hf_SecretOfMine"
 NAME, GATED, PICKLED, TEXTS = "someone/tiny", "someone/gated", "someone/pickled", "someone/texts"
@@ -157,6 +157,22 @@ def test_what_cannot_be_fetched_is_one_sentence(repositories, tmp_path, name, re
         code, text = fetch(server.url, tmp_path, name, revision=revision, **more)
     assert code == 1 and re.search(said, text), text
     assert len(text.strip().splitlines()) == 1 and "Traceback" not in text
+
+
+def test_a_cache_that_is_a_file_is_refused_and_not_taken_for_a_missing_network(
+    repositories, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    defaults = configuration.read_yaml(ROOT / "config/config.yaml")
+    for cache, said in (("file", "is no folder"), ("~/cache", "starts with neither - nor ~")):
+        mine = {"models": {"a": {"train": {}}}, "hub": {"cache": cache}}
+        with pytest.raises(ConfigError, match=f"hub.cache: '{cache}' .*{said}"):
+            configuration.check(configuration.complete(mine, defaults))
+    with hub_server.serve(repositories) as server:
+        code, text = fetch(server.url, tmp_path / "file", NAME)
+    last = text.strip().splitlines()[-1]  # the library warns before it
+    assert code == 1 and re.match(rf"error: hub model '{NAME}' cannot be stored: .*not a dir", last)
 
 
 def test_no_network_is_one_sentence_within_seconds(tmp_path):

@@ -171,7 +171,7 @@ def directory_of(config: Config, model: str) -> Path:
 def cache_of(config: Config) -> Path | None:
     """Folder of the Hugging Face cache; None for its own default."""
     folder = config["hub"]["cache"]
-    return None if folder is None else Path(folder).expanduser()
+    return None if folder is None else Path(folder)
 
 
 def to_fetch(config: Config) -> dict[str, list[dict[str, str | None]]]:

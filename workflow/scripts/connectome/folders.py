@@ -59,6 +59,8 @@ def path_faults(config: Mapping[str, Any]) -> Iterator[str]:
     for section, key in (("models", "path"), ("tasks", "file")):
         entries = config[section].items()
         paths |= {f"{section}.{name}.{key}": e[key] for name, e in entries if key in e}
+    cache = config["hub"]["cache"]
+    paths |= {} if cache is None else {"hub.cache": cache}
     paths |= {f"partitions.files.{n}": path for n, path in config["partitions"]["files"].items()}
     for key, path in paths.items():
         fault = _character_fault(path)
@@ -66,6 +68,8 @@ def path_faults(config: Mapping[str, Any]) -> Iterator[str]:
             fault = "a path is needed that starts with neither - nor ~ (write a home folder out)"
         if fault:
             yield f"{key}: {path!r} cannot be used; {fault}"
+    if cache is not None and Path(cache).exists() and not Path(cache).is_dir():
+        yield f"hub.cache: {cache!r} is no folder; name one, or null for Hugging Face's own"
     refusal = _write_refusal(Path.cwd() / results)
     if refusal:
         yield f"pathvars.results: {results!r} cannot be used; {refusal}"

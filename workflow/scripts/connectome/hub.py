@@ -157,6 +157,10 @@ def _fetch(
     except ConnectomeError:
         raise
     except Exception as error:  # the network's come from libraries below, of many kinds
+        if isinstance(error, OSError) and error.filename:
+            raise failure(
+                f"{what} cannot be stored: {error.filename}: {(error.strerror or '').lower()}"
+            ) from None
         raise failure(
             f"{what} cannot be fetched: no answer from the hub ({type(error).__name__}); is there "
             "a network?"
