@@ -22,7 +22,8 @@ def make(folder: Path) -> Path:
     for path in (ROOT / "workflow").glob("*.py"):
         shutil.copy(path, folder / "workflow")
     (folder / "rules").mkdir()
-    shutil.copy(ROOT / "rules/common.smk", folder / "rules")
+    for name in ("common.smk", "slices.smk"):
+        shutil.copy(ROOT / "rules" / name, folder / "rules")
     shutil.copy(TOY / "Snakefile", folder)
     for name in SCRIPTS:
         shutil.copy(TOY / name, scripts)

@@ -1,0 +1,189 @@
+# `cfg` of every rule: the part of the configuration that it uses, as canonical JSON. No rules here.
+
+
+def of_model(slice_for):
+    """`cfg` of what runs the model: the slice of `slice_for`, with the number format of the model."""
+
+    def with_dtype(wildcards):
+        dtype = configuration.dtype_of(config, wildcards.model)
+        return canonical({"model_dtype": dtype, **json.loads(slice_for(wildcards))})
+
+    return with_dtype
+
+
+def slice_of(*sections):
+    """`cfg` of a rule that uses these sections, one section as it is, several by their names."""
+    if len(sections) == 1:
+        return lambda wildcards: canonical(config[sections[0]])
+    return lambda wildcards: canonical({name: config[name] for name in sections})
+
+
+def training_slice(wildcards):
+    """`cfg` of train_model: the settings of this model."""
+    settings = configuration.training_of(config, wildcards.model)
+    return canonical({"seed": config["seed"], **settings})
+
+
+def build_slice(wildcards):
+    """`cfg` of build_model: which model, and the seed of what is random in it."""
+    return canonical({"build": config["models"][wildcards.model]["build"], "seed": config["seed"]})
+
+
+def checkpoint_slice(wildcards):
+    """`cfg` of take_checkpoint: which step of which model."""
+    return canonical(config["models"][wildcards.model]["checkpoint"])
+
+
+def model_slice(wildcards):
+    """`cfg` of describe_model: the name of the model and where it comes from."""
+    source = {
+        key: value
+        for key, value in config["models"][wildcards.model].items()
+        if key not in ("tasks", "dtype")
+    }
+    return canonical(
+        {
+            "name": wildcards.model,
+            "source": {"train": True} if "train" in source else source,
+        }
+    )
+
+
+def corpus_slice(wildcards):
+    """`cfg` of make_corpus; a built model has a text of its own, in its own words."""
+    source = config["models"][wildcards.model]
+    own = {"build": source["build"]} if "build" in source else {}
+    return canonical({"corpus": config["corpus"], "seed": config["seed"], **own})
+
+
+def task_slice(wildcards):
+    """`cfg` of what works on one task (the task, the pair numbers, the seed)."""
+    return canonical(
+        {
+            "name": wildcards.task,
+            "task": config["tasks"][wildcards.task],
+            "pairs": config["pairs"],
+            "seed": config["seed"],
+        }
+    )
+
+
+def metrics_of(tasks):
+    """The metric of each of these tasks."""
+    return {task: configuration.metric_of(config, task) for task in tasks}
+
+
+def with_metric(*sections):
+    """`cfg` of a rule that uses these sections and measures by the metric of its task."""
+
+    def slice_for(wildcards):
+        metric = configuration.metric_of(config, wildcards.task)
+        return canonical({"metric": metric} | {name: config[name] for name in sections})
+
+    return slice_for
+
+
+def exact_slice(wildcards):
+    """`cfg` of tabulate_truth: the partitions that were scored by running every ablation."""
+    return canonical({"exact": config["circuits"]["exact"]})
+
+
+def attribution_slice(wildcards):
+    """`cfg` of record_attributions: the mixture and the metric of each of its tasks."""
+    metrics = metrics_of(model_tasks.mixture_of(config, wildcards.model))
+    return canonical({"metrics": metrics, "sites": config["activations"]["sites"]})
+
+
+def card_slice(*names, metrics=False):
+    """`cfg` of a rule that uses these keys of `cards`, with `metrics` that of each task too."""
+
+    def slice_for(wildcards):
+        chosen = {"cards": {name: config["cards"][name] for name in names}, "seed": config["seed"]}
+        if metrics:
+            chosen["metrics"] = metrics_of(TASKS_OF[wildcards.model])
+        return canonical(chosen)
+
+    return slice_for
+
+
+def scores_slice(wildcards):
+    """`cfg` of score_prompts: what is scored, and how."""
+    metric = configuration.metric_of(config, wildcards.task)
+    scored = {name: x for name, x in config["circuits"].items() if "stability" not in name}
+    return canonical({"metric": metric, "circuits": scored, "seed": config["seed"]})
+
+
+def evaluation_slice(wildcards):
+    """`cfg` of run_circuits: what selects, draws and runs circuits."""
+    metric = configuration.metric_of(config, wildcards.task)
+    circuits = {name: config["circuits"][name] for name in ("partitions", "slots", "ablation")}
+    runs = {name: x for name, x in config["evaluation"].items() if name != "bootstrap"}
+    return canonical(
+        {"metric": metric, "circuits": circuits, "evaluation": runs, "seed": config["seed"]}
+    )
+
+
+def statistics_slice(wildcards):
+    """`cfg` of evaluate_circuit: what the statistics of those runs need, and say about them."""
+    metric = configuration.metric_of(config, wildcards.task)
+    statistics = {name: config["evaluation"][name] for name in ("bootstrap", "ranking")}
+    circuits = {"ablation": config["circuits"]["ablation"]}
+    return canonical(
+        {"metric": metric, "circuits": circuits, "evaluation": statistics, "seed": config["seed"]}
+    )
+
+
+def specificity_slice(wildcards):
+    """`cfg` of ablate_across_tasks: its section, the seed and the metric of each task."""
+    return canonical(
+        {
+            "metrics": metrics_of(TASKS_OF[wildcards.model]),
+            "specificity": config["specificity"],
+            "seed": config["seed"],
+        }
+    )
+
+
+def pair_slice(wildcards):
+    """`cfg` of match_rois: how ROIs are compared, and whether the features are the same ones."""
+    left, right = (lineage.origin_of(config, name) for name in (wildcards.left, wildcards.right))
+    return canonical(
+        {
+            "comparison": {
+                key: config["comparison"][key] for key in ["partitions", "tokens", "draws"]
+            },
+            "same_run": left == right,
+            "seed": config["seed"],
+            "skip_start": config["covariance"]["skip_start"],
+        }
+    )
+
+
+def comparison_slice(wildcards):
+    """`cfg` of tabulate_comparison: the models in order, the pairs of them, and what is compared."""
+    return canonical(
+        {
+            "models": lineage.described(config, COMPARED),
+            "pairs": [lineage.relation(config, COMPARED, *pair) for pair in PAIRS],
+            "method": config["report"]["method"],
+            "sizes": config["comparison"]["sizes"],
+            "draws": config["comparison"]["draws"],
+            "seed": config["seed"],
+        }
+    )
+
+
+def settings(*names):
+    """`cfg` of a rule that uses these keys of `report`, `figures` or `partitions`, or the seed."""
+
+    def slice_for(wildcards):
+        sections = config["report"] | config["figures"] | config["partitions"]
+        known = sections | {"seed": config["seed"]}
+        return canonical({name: known[name] for name in names})
+
+    return slice_for
+
+
+def page_slice(wildcards):
+    """`cfg` of build_report: what the page is expected to show."""
+    return canonical(PLAN)
