@@ -147,6 +147,10 @@ def test_verdicts_follow_the_numbers():
     assert [v["able"] for v in verdicts] == ["holds", "partly", "fails"]
     assert verdicts[0]["stable"] == "partly" and verdicts[0]["null"] == "holds"
     assert verdicts[0]["rois"] == verdicts[0]["faithful"] == "untested"
+    reached = {"circuits": {"value": "3"}, "circuits_reached": {"value": "3"}}
+    for low, high, state in ((0.1, 0.5, "holds"), (0.1, 1.0, "partly"), (0.6, 1.0, "fails")):
+        share = {"edges_share": {"lo": str(low), "hi": str(high)}}  # 1: the whole graph
+        assert summary._verdicts(able, find(reached | share), ["heads"])["faithful"] == state
     null = {"sites_null_pass": {"value": "4"}, "sites_fitted": {"value": "4"}}
     for regions, state in (("0", "untested"), ("6", "holds")):  # no region is no artefact
         found = find(null | {"rois": {"value": regions}})

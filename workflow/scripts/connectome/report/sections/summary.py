@@ -82,12 +82,7 @@ def _verdicts(of_model: Any, of_pair: Any, drawn: list[str]) -> dict[str, str]:
             if low is not None and high is not None
         ]
     )
-    verdicts["faithful"] = _joint(
-        [
-            _all_of(of_pair("circuits_reached", partition=p), of_pair("circuits", partition=p))
-            for p in drawn
-        ]
-    )
+    verdicts["faithful"] = _joint([_small(of_pair, partition) for partition in drawn])
     verdicts["null"] = _joint(
         [
             _all_of(
@@ -104,6 +99,22 @@ def _all_of(part: Any, whole: Any) -> str:
     if not every or some is None:
         return "untested"
     return "holds" if some == every else ("partly" if some else "fails")
+
+
+SMALL = 0.5  # share of all edges; the whole graph is among the evaluated sizes and always faithful
+
+
+def _small(of_pair: Any, partition: str) -> str:
+    """Whether circuits of at most SMALL keep enough: on all tasks, on some, on none."""
+    reached = of_pair("circuits_reached", partition=partition)
+    found = _all_of(reached, of_pair("circuits", partition=partition))
+    share = of_pair("edges_share", partition=partition)
+    least, most = _value(share, "lo"), _value(share, "hi")
+    if found == "untested" or least is None or most is None:
+        return found
+    if least > SMALL:
+        return "fails"
+    return found if most <= SMALL else "partly"
 
 
 def _joint(verdicts: list[str]) -> str:
