@@ -6,7 +6,6 @@ from connectome import (
     arrays,
     command,
     cross_ablation,
-    models,
     part_graphs,
     prompts,
     tables,
@@ -16,16 +15,12 @@ from connectome import (
 
 def main(args):
     settings, seed = args.cfg["specificity"], args.cfg["seed"]
-    model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
-    )
+    model = transformer.open_model(args.model, args.cfg["model_dtype"], args.device)
     graphs = part_graphs.build(
         settings["partitions"],
         tables.read_table(args.partitions),
-        {site: model.features(site) for site in model.sites},
-        model.size.head_width,
-        seed,
-        parallel=model.size.parallel,
+        seed=seed,
+        **model.layout,
     )
     tasks, scored, left_out = {}, [], {}
     for pairs, judged, nodes in zip(args.prompts, args.competence, args.nodes, strict=True):
@@ -46,8 +41,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
-    command.add_device(parser)
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
+    command.add_model(parser)
     parser.add_argument("--partitions", type=Path, required=True)
     parser.add_argument("--prompts", type=Path, nargs="+", required=True)
     parser.add_argument("--competence", type=Path, nargs="+", required=True, metavar="RECORD")

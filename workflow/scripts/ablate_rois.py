@@ -71,8 +71,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
-    command.add_device(parser)
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
+    command.add_model(parser)
     parser.add_argument("--members", type=Path, required=True, metavar="PARQUET")
     parser.add_argument("--partitions", type=Path, required=True)
     parser.add_argument("--covariance", type=Path, nargs="+", required=True, metavar="ARRAYS")

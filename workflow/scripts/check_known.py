@@ -4,14 +4,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from connectome import arrays, command, known, models, patterns, prompts, tables, transformer
+from connectome import arrays, command, known, patterns, prompts, tables, transformer
 
 
 def main(args):
     build = arrays.read_json(args.known)["build"]
-    model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
-    )
+    model = transformer.open_model(args.model, args.cfg["model_dtype"], args.device)
     table = tables.read_table(args.prompts)
     clean = [row["clean"] for row in table.to_pylist() if row["split"] == "heldout"]
     expected = [known.expected_places(build, text) for text in clean]
@@ -21,8 +19,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
-    command.add_device(parser)
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
+    command.add_model(parser)
     parser.add_argument("--known", type=Path, required=True, metavar="KNOWN.JSON")
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-from connectome import arrays, command, competence, models, outcomes, prompts, tables, transformer
+from connectome import arrays, command, competence, outcomes, prompts, tables, transformer
 
 
 def main(args):
     settings = args.cfg["competence"]
-    model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
-    )
+    model = transformer.open_model(args.model, args.cfg["model_dtype"], args.device)
     table, about = tables.read_table(args.prompts), tables.read_meta(args.prompts)
     refused = about["status"] == "refused"
     splits = {}
@@ -34,8 +32,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
-    command.add_device(parser)
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
+    command.add_model(parser)
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     command.run(main, parser)

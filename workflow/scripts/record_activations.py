@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from connectome import activations, command, models, shards, tables, transformer
+from connectome import activations, command, shards, tables, transformer
 
 
 def main(args):
-    model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
-    )
+    model = transformer.open_model(args.model, args.cfg["model_dtype"], args.device)
     corpus = tables.read_table(args.corpus)
     columns = activations.columns_of(model, args.cfg["sites"], args.cfg["outputs"])
     shard, batch_tokens = (args.shard, args.cfg["shards"]), args.cfg["batch_tokens"]
@@ -23,8 +21,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
-    command.add_device(parser)
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
+    command.add_model(parser)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--shard", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True)

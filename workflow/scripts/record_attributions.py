@@ -4,13 +4,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from connectome import activations, arrays, command, mixture, models, prompts, tables, transformer
+from connectome import activations, arrays, command, mixture, prompts, tables, transformer
 
 
 def main(args):
-    model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
-    )
+    model = transformer.open_model(args.model, args.cfg["model_dtype"], args.device)
     columns = activations.columns_of(model, args.cfg["sites"], outputs=())
     sites = [name.rpartition(".")[0] for name in columns]
     prompts_of, left_out = {}, {}
@@ -28,8 +26,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
-    command.add_device(parser)
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
+    command.add_model(parser)
     parser.add_argument("--prompts", type=Path, nargs="+", required=True)
     parser.add_argument("--competence", type=Path, nargs="+", required=True)
     parser.add_argument("--output", type=Path, required=True)

@@ -6,7 +6,6 @@ from connectome import (
     arrays,
     circuit_runs,
     command,
-    models,
     part_graphs,
     prompts,
     shards,
@@ -17,20 +16,16 @@ from connectome import (
 
 def main(args):
     settings, circuits, seed = args.cfg["evaluation"], args.cfg["circuits"], args.cfg["seed"]
-    model = transformer.load(
-        models.open_handle(args.model).directory, args.cfg["model_dtype"], args.device
-    )
+    model = transformer.open_model(args.model, args.cfg["model_dtype"], args.device)
     table, nodes = tables.read_table(args.prompts), tables.read_table(args.nodes)
     heldout, discovery = (prompts.of_table(table, name) for name in ("heldout", "discovery"))
     graphs = part_graphs.build(
         circuits["partitions"],
         tables.read_table(args.partitions),
-        {site: model.features(site) for site in model.sites},
-        model.size.head_width,
-        seed,
-        part_graphs.chosen_nodes(nodes),
-        circuits["slots"],
-        model.size.parallel,
+        seed=seed,
+        chosen=part_graphs.chosen_nodes(nodes),
+        slots=circuits["slots"],
+        **model.layout,
     )
     plan = circuit_runs.plan(graphs, nodes, tables.read_table(args.edges), settings, seed)
     rows = shards.rows(len(heldout), settings["batch_pairs"], args.shard, settings["shards"])
@@ -44,8 +39,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
-    command.add_device(parser)
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
+    command.add_model(parser)
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--partitions", type=Path, required=True)
     parser.add_argument("--nodes", type=Path, required=True)

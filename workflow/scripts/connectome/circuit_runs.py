@@ -70,11 +70,15 @@ def plan(
                 if not drawn:
                     _add_nulls(found, name, graph, scores, settings, seed)
                     drawn = True
-                _add_edge_curve(found, name, method, graph, scores, settings)
+                curve = {"partition": name, "method": method, "intervention": "edge"}
+                circuits = _edge_circuits(graph, scores, settings)
+                _add_curve(found, curve, graph, graph.edge_count, circuits)
             of_nodes = part_graphs.rows_of(nodes, name, method)
             if len(of_nodes):
                 scores = of_nodes["score"].to_numpy()
-                _add_node_curve(found, name, method, graph, scores, settings)
+                curve = {"partition": name, "method": method, "intervention": "node"}
+                circuits = _node_circuits(graph, scores, settings)
+                _add_curve(found, curve, graph, graph.writers - 1, circuits)
     return found
 
 
@@ -93,15 +97,10 @@ def _add_nulls(
             to.runs.append(Run(null_name(name, size, mode), graph, "edge", kept, ["metric"], pairs))
 
 
-def _add_edge_curve(
-    to: Plan,
-    name: str,
-    method: str,
-    graph: PartGraph,
-    scores: Array,
-    settings: Mapping[str, Any],
-) -> None:
-    """One partition and method under edge ablation; scores: mean edge scores (readers, writers)."""
+def _edge_circuits(
+    graph: PartGraph, scores: Array, settings: Mapping[str, Any]
+) -> tuple[list[Row], Array, Array]:
+    """Sizes of edge circuits, their masks, those of the rest; scores: means (readers, writers)."""
     wanted = requested_sizes(settings["sizes"], graph.edge_count)
     circuits = [
         parts.top_edges(graph, scores, size, settings["ranking"], fill=True) for size in wanted
@@ -116,21 +115,13 @@ def _add_edge_curve(
         }
         for circuit in circuits
     ]
-    curve = {"partition": name, "method": method, "intervention": "edge"}
-    to.curves.append({**curve, "total": graph.edge_count, "circuits": about})
-    for mode, kept in (("circuit", masks), ("complement", graph.exists & ~masks)):
-        to.runs.append(Run(curve_name(curve, mode), graph, "edge", kept))
+    return about, masks, graph.exists & ~masks
 
 
-def _add_node_curve(
-    to: Plan,
-    name: str,
-    method: str,
-    graph: PartGraph,
-    scores: Array,
-    settings: Mapping[str, Any],
-) -> None:
-    """One partition and method under node ablation; scores: mean node scores (U,)."""
+def _node_circuits(
+    graph: PartGraph, scores: Array, settings: Mapping[str, Any]
+) -> tuple[list[Row], Array, Array]:
+    """Sizes of node circuits, the kept writers and the rest; scores: means (U,)."""
     total = graph.writers - 1
     wanted = requested_sizes(settings["sizes"], total)
     keep = np.stack([parts.top_nodes(graph, scores, size, settings["ranking"]) for size in wanted])
@@ -149,10 +140,21 @@ def _add_node_curve(
                 "features": int(graph.sizes[1:][chosen[1:]].sum()),
             }
         )
-    curve = {"partition": name, "method": method, "intervention": "node"}
+    return about, keep, rest
+
+
+def _add_curve(
+    to: Plan,
+    curve: Mapping[str, str],
+    graph: PartGraph,
+    total: int,
+    circuits: tuple[list[Row], Array, Array],
+) -> None:
+    """The circuits of one partition, method and intervention, and what each leaves out."""
+    about, *masks = circuits
     to.curves.append({**curve, "total": total, "circuits": about})
-    for mode, kept in (("circuit", keep), ("complement", rest)):
-        to.runs.append(Run(curve_name(curve, mode), graph, "node", kept))
+    for mode, kept in zip(("circuit", "complement"), masks, strict=True):
+        to.runs.append(Run(curve_name(curve, mode), graph, curve["intervention"], kept))
 
 
 def measure(

@@ -46,8 +46,9 @@ def add_cache(arguments: argparse.ArgumentParser) -> None:
     )
 
 
-def add_device(arguments: argparse.ArgumentParser) -> None:
-    """Argument of the scripts that run the model. No result depends on it: it is not in `cfg`."""
+def add_model(arguments: argparse.ArgumentParser) -> None:
+    """Arguments of the scripts that run a model; on which device is not in `cfg`."""
+    arguments.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
     arguments.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
 

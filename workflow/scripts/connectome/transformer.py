@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from connectome import architectures, checkpoint, devices, folding, precision
+from connectome import architectures, checkpoint, devices, folding, models, precision
 from connectome.architectures import Dimensions, Raw, RawAttention, RawMlp, Stretch
 from connectome.blocks import (
     WHOLE,
@@ -78,6 +78,15 @@ class Transformer:
         number = self.sites.index(site)
         return number - 1 if self.size.parallel and site.startswith("mlp") else number
 
+    @property
+    def layout(self) -> dict[str, Any]:
+        """What a graph of its parts needs: features of each site in order, and how blocks go."""
+        return {
+            "features": {site: self.features(site) for site in self.sites},
+            "head_width": self.size.head_width,
+            "parallel": self.size.parallel,
+        }
+
     def writing(self, site: str) -> Tensor:
         """Writing directions (features, d) of a site; behind a norm, but for the run's scale."""
         module = self.module(site)
@@ -109,6 +118,13 @@ def load(
         places,
     )
     return Transformer(size, blocks=blocks, **ends)  # type: ignore[arg-type]
+
+
+def open_model(
+    handle: Path, dtype: str | torch.dtype, device: str | torch.device = "cpu"
+) -> Transformer:
+    """The model that a model.json describes; see `load`."""
+    return load(models.open_handle(handle).directory, dtype, device)
 
 
 def _folded(
