@@ -102,32 +102,22 @@ def raw(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Raw:
 def _block(tensors: Mapping[str, Any], layer: int) -> tuple[RawAttention, RawMlp]:
     place = f"layers.{layer}."
 
-    def matrix(name: str) -> Any:
-        return tensors[f"{place}{name}.weight"].T
-
-    def bias(name: str) -> Any:
-        return tensors.get(f"{place}{name}.bias")
+    def linear(name: str) -> tuple[Any, Any]:
+        return tensors[f"{place}{name}.weight"].T, tensors.get(f"{place}{name}.bias")
 
     attention = RawAttention(
         RawNorm(tensors[f"{place}input_layernorm.weight"], None),
-        matrix("self_attn.q_proj"),
-        bias("self_attn.q_proj"),
-        matrix("self_attn.k_proj"),
-        bias("self_attn.k_proj"),
-        matrix("self_attn.v_proj"),
-        bias("self_attn.v_proj"),
-        matrix("self_attn.o_proj"),
-        bias("self_attn.o_proj"),
+        *linear("self_attn.q_proj"),
+        *linear("self_attn.k_proj"),
+        *linear("self_attn.v_proj"),
+        *linear("self_attn.o_proj"),
         query_gain=tensors.get(f"{place}self_attn.q_norm.weight"),
         key_gain=tensors.get(f"{place}self_attn.k_norm.weight"),
     )
     mlp = RawMlp(
         RawNorm(tensors[f"{place}post_attention_layernorm.weight"], None),
-        matrix("mlp.gate_proj"),
-        bias("mlp.gate_proj"),
-        matrix("mlp.up_proj"),
-        bias("mlp.up_proj"),
-        matrix("mlp.down_proj"),
-        bias("mlp.down_proj"),
+        *linear("mlp.gate_proj"),
+        *linear("mlp.up_proj"),
+        *linear("mlp.down_proj"),
     )
     return attention, mlp
