@@ -35,6 +35,16 @@ try:
 except ConnectomeError as error:
     raise WorkflowError(str(error))
 
+
+def check_submission():
+    """Stop a run that other machines should do, and could not, before its first job."""
+    if not workflow.local_exec:
+        try:
+            folders.check_submission(HOME, Path.cwd(), sys.executable)
+        except ConnectomeError as error:
+            raise WorkflowError(str(error))
+
+
 # Which device is no part of any `cfg`: results move between machines. One job per card; `auto` asks for one where
 # the machine that starts Snakemake has one, so on a cluster whose login node has none say `cuda`.
 DEVICE = config["engine"]["device"]
@@ -301,6 +311,10 @@ def known_files(pattern):
 
 
 include: "slices.smk"
+
+
+onstart:
+    check_submission()
 
 
 wildcard_constraints:

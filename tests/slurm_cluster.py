@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -80,6 +81,9 @@ class Cluster:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        # Snakemake does not quote the interpreter of its jobs, and the checkout may lie anywhere
+        (folder / "venv").symlink_to(sys.prefix)
+        self.python = str(folder / "venv/bin" / Path(sys.executable).name)
         path = f"{folder / 'bin'}:{os.environ['PATH']}:{DAEMONS_PATH}"
         foreign = ("SLURM_", "SBATCH_", "SRUN_")  # of a job that the tests themselves may run in
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}

@@ -13,6 +13,8 @@ import yaml
 import slurm_cluster
 import toy_workflow
 from conftest import ROOT, quick_command
+from connectome import folders
+from connectome.errors import ConfigError
 from test_workflow import digests
 
 CONFIG = "{models: {demo: {train: {}}}, pairs: {discovery: 7, heldout: 1}}"
@@ -28,12 +30,12 @@ def cluster():
         pytest.skip(f"no Slurm here: {error}")
 
 
-def on_slurm(command: list[str], profile: Path, seconds: int) -> list[str]:
-    """The command of a local run, sent to Slurm through the profile.
+def on_slurm(command: list[str], python: str, profile: Path, seconds: int) -> list[str]:
+    """The command of a local run, sent to Slurm by this interpreter through the profile.
 
     The status is asked for after `seconds`, then 10 later each time until a job has ended well.
     """
-    command = [a for a in command if a not in ("--cores", "1", "2")]
+    command = [python, *(a for a in command[1:] if a not in ("--cores", "1", "2"))]
     if "--workflow-profile" in command:
         del command[command.index("--workflow-profile") :][:2]
     interval = ("--slurm-init-seconds-before-status-checks", str(seconds))
@@ -56,7 +58,7 @@ class Toy:
         command = toy_workflow.command(*targets, "--configfile", "toy.yaml")
         with open(self.folder / "output.txt", "w") as output:
             self.process = subprocess.Popen(
-                on_slurm(command, self.folder / "profiles/slurm", seconds),
+                on_slurm(command, cluster.python, self.folder / "profiles/slurm", seconds),
                 cwd=self.folder, env=cluster.environment, stdout=output, stderr=output,
             )  # fmt: skip
         return self.process
@@ -120,6 +122,30 @@ def test_a_rule_that_uses_a_gpu_asks_slurm_for_one_and_the_others_for_none(clust
         ("rule_write_page", None, "100M"),
     ]
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
+
+
+def test_an_interpreter_that_jobs_could_not_be_started_with_is_named_before_any(cluster, tmp_path):
+    """Its path reaches a shell without quotes, which is not ours to mend."""
+    toy, link = Toy(tmp_path / "toy"), tmp_path / "a blank"
+    link.symlink_to(cluster.folder / "venv")
+    command = toy_workflow.command("results/numbers.json", "--configfile", "toy.yaml")
+    python = str(link / "bin" / Path(cluster.python).name)
+    done = subprocess.run(
+        on_slurm(command, python, toy.folder / "profiles/slurm", seconds=1),
+        cwd=toy.folder, env=cluster.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and f"Snakemake runs in {python!r}" in said, said
+    assert "Traceback" not in said and not toy.jobs(cluster)
+    toy_workflow.run(toy.folder, "--configfile", "toy.yaml")  # here nothing is in the way
+
+
+@pytest.mark.parametrize("name, fine", [("it's", True), ("$HOME", True), ("it's $HOME", False)])
+def test_a_folder_that_cannot_be_quoted_for_a_job_is_refused(tmp_path, name, fine):
+    if fine:
+        return folders.check_submission(tmp_path / name, tmp_path, "/usr/bin/python3")
+    with pytest.raises(ConfigError, match="rename that folder"):
+        folders.check_submission(tmp_path / name, tmp_path, "/usr/bin/python3")
 
 
 def test_a_second_call_does_nothing(cluster, finished):
@@ -186,7 +212,7 @@ def test_the_time_of_every_rule_grows_with_the_attempt():
 def test_the_quick_configuration_on_slurm_gives_the_bytes_of_a_local_run(
     cluster, quick_results, tmp_path
 ):
-    command = on_slurm(quick_command(tmp_path), ROOT / "profiles/slurm", seconds=5)
+    command = on_slurm(quick_command(tmp_path), cluster.python, ROOT / "profiles/slurm", seconds=5)
     done = subprocess.run(
         command, env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, check=False, cwd=ROOT,

@@ -182,8 +182,8 @@ def test_sdm_conda_runs_both_kinds_of_rules_in_their_environments(small, conda, 
     assert done.returncode == 0, done.stdout + done.stderr
     calls = conda.read_text()
     assert calls.count("env create") == 2
-    assert re.search(r"python\S*-of-conda \S+/describe_model.py", calls)
-    assert re.search(r"python3-of-conda \S+/fit_sbm.py", calls)
+    assert re.search(r"python\S*-of-conda .+/describe_model.py", calls)
+    assert re.search(r"python3-of-conda .+/fit_sbm.py", calls)
     for target in targets:
         made, before = (arrays.read_json(root / target) for root in (folder, small.parent))
         for record in (made, before):

@@ -1,6 +1,7 @@
 """Where a run may lie and write, checked before any job; standard library only."""
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,6 +36,28 @@ def check(home: Path, folder: Path, environments: Path | None = None) -> None:
             f"{refusal}, and a run keeps its records in the folder where it works; name another "
             f"(snakemake --snakefile {str(home / 'Snakefile')!r} --directory FOLDER ...)"
         )
+
+
+def check_submission(home: Path, folder: Path, interpreter: str) -> None:
+    """Raise ConfigError where jobs that are submitted to other machines could not start.
+
+    interpreter: the Python that runs Snakemake, whose path executor plugins hand to a shell as it
+    is; checkout and working folder stand in Snakemake's own quotes, which are double where the path
+    has a single one.
+    """
+    if shlex.quote(interpreter) != interpreter:
+        raise ConfigError(
+            f"jobs cannot be submitted: Snakemake runs in {interpreter!r}, whose path reaches the "
+            "shell of a job without quotes; call it through a link to the environment that has no "
+            'blank or sign in its path, such as: ln -s "$PWD/.venv" ~/venv, then '
+            "~/venv/bin/snakemake ..."
+        )
+    for path in map(str, (home, folder)):
+        if "'" in path and any(c in path for c in '$`\\"'):
+            raise ConfigError(
+                f"jobs cannot be submitted from {path!r}: a single quote together with one of "
+                '$ ` \\ " cannot be quoted for the shell of a job; rename that folder'
+            )
 
 
 def check_prefix(config: Mapping[str, Any], root: str) -> None:
