@@ -20,6 +20,16 @@ def test_an_output_is_complete_or_absent(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_what_a_killed_process_left_of_a_file_goes_when_it_is_made(tmp_path):
+    target = tmp_path / "a[1].txt"
+    of_another = tmp_path / ".b.txt.7.tmp"
+    for left in (tmp_path / ".a[1].txt.12.tmp", of_another):
+        left.write_text("half")
+    with command.atomic(target) as temporary:
+        temporary.write_text("whole")
+    assert set(tmp_path.iterdir()) == {target, of_another} and target.read_text() == "whole"
+
+
 def test_arrays_and_metadata_come_back_and_bytes_repeat(tmp_path):
     content = {"x": np.arange(6.0).reshape(2, 3), "y": np.array([1, -2], np.int32)}
     for name in "ab":

@@ -8,6 +8,7 @@ written into the metadata of what it makes.
 import argparse
 import contextlib
 import errno
+import glob
 import json
 import os
 import sys
@@ -82,12 +83,17 @@ def _disk_refusals(place: Path | str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it on success: complete or absent."""
+    """A temporary path beside `path`, renamed to it on success: complete or absent.
+
+    What a killed process left of the same file is removed: one job at a time makes a file.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with _disk_refusals(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+                left.unlink(missing_ok=True)
             yield temporary
             os.replace(temporary, path)
     finally:
