@@ -9,6 +9,7 @@ output. Axes: N tokens, d_in, d_out, F features.
 """
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,8 +21,8 @@ ACTIVATIONS = ("relu", "topk", "jumprelu", "gated")
 class Dictionary:
     """Weights of one site; tensors of one format on one device.
 
-    `gated` (Rajamanoharan et al. 2024) has one encoder for two ends: with p = (x - c) @ encoder,
-    f = [p + gate_bias > 0] max(p * magnitude + encoder_bias, 0).
+    `gated` (Rajamanoharan et al. 2024) has one encoder for two ends: with p = (x - c) @ encoder and
+    gate = (bias, magnitude), f = [p + bias > 0] max(p * magnitude + encoder_bias, 0).
     """
 
     activation: str  # one of ACTIVATIONS
@@ -34,8 +35,7 @@ class Dictionary:
     threshold: Tensor | None = None  # (F,) of jumprelu
     k: int | None = None  # of topk
     skip: Tensor | None = None  # (d_out, d_in) of some transcoders
-    gate_bias: Tensor | None = None  # (F,) of gated
-    magnitude: Tensor | None = None  # (F,) of gated
+    gate: tuple[Tensor, Tensor] | None = None  # bias (F,) and magnitude (F,) of gated
 
     @property
     def features(self) -> int:
@@ -49,18 +49,19 @@ class Dictionary:
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "Dictionary":
         """The same weights elsewhere, or in another format."""
-        moved = {
-            field.name: value.to(device, dtype)
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
-        return replace(self, **moved)
+
+        def move(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(move, value))
+            return value.to(device, dtype) if isinstance(value, Tensor) else value
+
+        return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})
 
 
 def pre_activations(dictionary: Dictionary, x: Tensor) -> Tensor:
     """h (..., F) of inputs x (..., d_in); of a gated dictionary p."""
     bias = dictionary.encoder_bias
-    if dictionary.activation == "gated":
+    if dictionary.gate is not None:
         bias = torch.zeros_like(bias)
     if dictionary.centred:  # of the bias once rather than of every input
         bias = bias - dictionary.decoder_bias @ dictionary.encoder
@@ -69,11 +70,12 @@ def pre_activations(dictionary: Dictionary, x: Tensor) -> Tensor:
 
 def activate(dictionary: Dictionary, h: Tensor) -> Tensor:
     """Features f (..., F) >= 0 of pre-activations h (..., F)."""
-    if dictionary.activation == "gated":
-        return (h * dictionary.magnitude + dictionary.encoder_bias).relu() * fires(dictionary, h)
-    if dictionary.activation == "relu":
-        return h.relu()
-    return h.relu() * fires(dictionary, h)
+    return _line(dictionary, h).relu() * fires(dictionary, h)
+
+
+def _line(dictionary: Dictionary, h: Tensor) -> Tensor:
+    """What a feature that fires is before it is cut at 0 (..., F)."""
+    return h if dictionary.gate is None else h * dictionary.gate[1] + dictionary.encoder_bias
 
 
 def fires(dictionary: Dictionary, h: Tensor) -> Tensor:
@@ -81,11 +83,11 @@ def fires(dictionary: Dictionary, h: Tensor) -> Tensor:
 
     Of equal pre-activations at the cut of topk those of lowest number are taken.
     """
-    if dictionary.activation == "jumprelu":
+    if dictionary.gate is not None:
+        return h + dictionary.gate[0] > 0
+    if dictionary.threshold is not None:
         return h > dictionary.threshold
-    if dictionary.activation == "gated":
-        return h + dictionary.gate_bias > 0
-    if dictionary.activation == "relu" or dictionary.k is None or dictionary.k >= h.shape[-1]:
+    if dictionary.k is None or dictionary.k >= h.shape[-1]:
         return torch.ones_like(h, dtype=torch.bool)
     cut = h.topk(dictionary.k, dim=-1).values[..., -1:]
     above, level = h > cut, h == cut
@@ -95,10 +97,8 @@ def fires(dictionary: Dictionary, h: Tensor) -> Tensor:
 
 def slopes(dictionary: Dictionary, h: Tensor) -> Tensor:
     """df/dh (..., F), where the features that fire stay the same ones."""
-    if dictionary.activation == "gated":
-        above = h * dictionary.magnitude + dictionary.encoder_bias > 0
-        return (above & fires(dictionary, h)) * dictionary.magnitude
-    return ((h > 0) & fires(dictionary, h)).to(h.dtype)
+    alive = fires(dictionary, h) & (_line(dictionary, h) > 0)
+    return alive.to(h.dtype) if dictionary.gate is None else alive * dictionary.gate[1]
 
 
 def encode(dictionary: Dictionary, x: Tensor) -> Tensor:
