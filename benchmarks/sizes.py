@@ -170,6 +170,10 @@ def measure(name: str, args: argparse.Namespace, folder: Path) -> None:
         )
         for kind, path in zip(made, (moments, graph, sbm), strict=True):
             made[kind].append(path)
+        left_out = {"site": site, "kind": "attribution", "status": "refused", "features": 0}
+        left_out |= {"reason": "activations alone", "stability": [], "classical": None}
+        made["sbm"].append(folder / f"{site}.none.json")
+        made["sbm"][-1].write_text(json.dumps(left_out))
     partitions = folder / "partitions.parquet"
     if args.skip_rois:
         pq.write_table(pa.table({"site": []}), partitions)

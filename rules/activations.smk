@@ -27,7 +27,7 @@ rule record_activations:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=of_model(slice_of("activations")),
+        cfg=of_model(recording_slice),
         code=code_of("record_activations"),
     shell:
         "{resources.python:q} {resources.scripts:q}/record_activations.py --model {input.model:q}"

@@ -80,15 +80,15 @@ rule ablate_rois:
 
 rule tabulate_cards:
     input:
-        competence=of_all_models("<results>/{model}/tasks/{task}.competence.json"),
+        competence=of_native("<results>/{model}/tasks/{task}.competence.json"),
         nodes=of_all_models("<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet"),
-        profiles=of_all_models("<results>/{model}/{dictionary}/rois/profiles.parquet"),
-        members=of_all_models("<results>/{model}/{dictionary}/rois/members.parquet"),
-        examples=of_all_models("<results>/{model}/{dictionary}/rois/examples.parquet"),
-        tokens=of_all_models("<results>/{model}/{dictionary}/rois/tokens.parquet"),
-        effects=of_all_models("<results>/{model}/{dictionary}/rois/effects.parquet"),
-        writing=of_all_models("<results>/{model}/{dictionary}/rois/writing.parquet"),
-        logits=of_all_models("<results>/{model}/{dictionary}/rois/logits.parquet"),
+        profiles=of_traced("<results>/{model}/{dictionary}/rois/profiles.parquet"),
+        members=of_traced("<results>/{model}/{dictionary}/rois/members.parquet"),
+        examples=of_traced("<results>/{model}/{dictionary}/rois/examples.parquet"),
+        tokens=of_traced("<results>/{model}/{dictionary}/rois/tokens.parquet"),
+        effects=of_traced("<results>/{model}/{dictionary}/rois/effects.parquet"),
+        writing=of_traced("<results>/{model}/{dictionary}/rois/writing.parquet"),
+        logits=of_traced("<results>/{model}/{dictionary}/rois/logits.parquet"),
     output:
         cards="<results>/tables/roi_cards.csv",
         examples="<results>/tables/roi_examples.csv",

@@ -9,7 +9,8 @@ HOME = Path(str(workflow.current_basedir)).parent
 SCRIPTS = str(HOME / "workflow" / "scripts")
 sys.path.insert(0, SCRIPTS)
 
-from connectome import checkpoint, configuration, digest, folders, footprint, lineage, model_tasks
+from connectome import checkpoint, configuration, dictionary_config
+from connectome import digest, folders, footprint, lineage, model_tasks
 from connectome import report as page
 from connectome.command import canonical
 from connectome.errors import ConnectomeError, NotFetchedError
@@ -66,7 +67,13 @@ TASKS = list(config["tasks"])
 TASKS_OF = {model: model_tasks.tasks_of(config, model) for model in MODELS}
 COMPARED = lineage.series(config, TASKS_OF)
 PAIRS = lineage.pairs(config, TASKS_OF)
-DICTIONARIES = config["dictionaries"]
+NATIVE = dictionary_config.NATIVE
+DICTIONARIES = list(config["dictionaries"])
+TRAINED_DICTIONARIES = [
+    name for name in DICTIONARIES if name != NATIVE and dictionary_config.is_trained(config, name)
+]
+LOADED_DICTIONARIES = [name for name in DICTIONARIES if name not in [NATIVE, *TRAINED_DICTIONARIES]]
+RUNS = {name: dictionary_config.runs_of(config, name) for name in TRAINED_DICTIONARIES}
 CHECKPOINTS = config["training"]["checkpoints"]
 
 
@@ -117,6 +124,17 @@ def fitted_sites(model):
         return configuration.sites_of(config, model)
     except NotFetchedError:
         return []
+
+
+@functools.cache
+def mapped(model):
+    """Per dictionary of a model the sites on which ROIs are fitted, and the tasks of its circuits."""
+    found = {NATIVE: {"sites": fitted_sites(model), "tasks": TASKS_OF[model]}}
+    for dictionary in dictionary_config.sparse_of(config, model):
+        if sites := dictionary_config.nodes_of(config, dictionary):
+            tasks = dictionary_config.tasks_of(config, model, dictionary)
+            found[dictionary] = {"sites": sites, "tasks": tasks}
+    return found
 
 
 @functools.cache
@@ -203,11 +221,48 @@ def activation_parts(model):
     return expand(parts, model=model)
 
 
+def feature_parts(wildcards):
+    """Part files that hold the features of a site of a dictionary, in order."""
+    if wildcards.dictionary == NATIVE:
+        return activation_parts(wildcards.model)
+    parts = parts_of(
+        "activations",
+        "<results>/{model}/{dictionary}/features/{site}/part-{shard}-of-N.parquet",
+    )
+    return expand(parts, **wildcards)
+
+
+def feature_part(wildcards):
+    """The part file of one shard of them."""
+    return feature_parts(wildcards)[int(wildcards.shard)]
+
+
+def dictionary_files(site):
+    """The two files that hold the weights of a dictionary at a site."""
+    folder = f"<results>/{{model}}/{{dictionary}}/{dictionary_config.MAIN}/{site}"
+    return [f"{folder}/cfg.json", f"{folder}/sae_weights.safetensors"]
+
+
+def engine_dictionaries(wildcards):
+    """Files of the dictionaries that stand for modules in the engine; none for the native one."""
+    if wildcards.dictionary == NATIVE:
+        return []
+    sites = dictionary_config.nodes_of(config, wildcards.dictionary)
+    return [path for site in sites for path in expand(dictionary_files(site), **wildcards)]
+
+
+def native_partitions(wildcards):
+    """Partitions of the sites that a dictionary does not cover: the native ones."""
+    if wildcards.dictionary == NATIVE:
+        return []
+    return f"<results>/{wildcards.model}/{NATIVE}/partitions.parquet"
+
+
 def site_samples(wildcards):
     """Tables that hold the samples of a site: tokens for activations, prompts for attributions."""
     if wildcards.kind == "attribution":
         return f"<results>/{wildcards.model}/{wildcards.dictionary}/attributions.parquet"
-    return activation_parts(wildcards.model)
+    return feature_parts(wildcards)
 
 
 def covariance_samples(wildcards):
@@ -222,7 +277,7 @@ def covariance_samples(wildcards):
 
 
 def each_fitted_site(pattern):
-    """Input function: the files of `pattern` for all fitted sites of a model, both kinds."""
+    """Input function: the files of `pattern` for all fitted sites of a dictionary, both kinds."""
 
     def files(wildcards):
         return expand(
@@ -230,21 +285,21 @@ def each_fitted_site(pattern):
             model=wildcards.model,
             dictionary=wildcards.dictionary,
             kind=KINDS,
-            site=fitted_sites(wildcards.model),
+            site=mapped(wildcards.model)[wildcards.dictionary]["sites"],
         )
 
     return files
 
 
 def each_task(pattern):
-    """Input function: the files of `pattern` for all tasks of a model, in order."""
+    """Input function: the files of `pattern` for all tasks of a dictionary, in order."""
 
     def files(wildcards):
         return expand(
             pattern,
             model=wildcards.model,
             dictionary=wildcards.dictionary,
-            task=TASKS_OF[wildcards.model],
+            task=mapped(wildcards.model)[wildcards.dictionary]["tasks"],
         )
 
     return files
@@ -256,13 +311,11 @@ def activations_of(side):
 
 
 def pair_files(pattern):
-    """Files of a pattern for every pair of compared models and dictionary."""
+    """Files of a pattern for every pair of compared models; their native features are compared."""
     return [
-        pattern.replace("{dictionary}", dictionary)
-        .replace("{left}", left)
-        .replace("{right}", right)
-        for dictionary in DICTIONARIES
+        path
         for left, right in PAIRS
+        for path in expand(pattern, dictionary=NATIVE, left=left, right=right)
     ]
 
 
@@ -272,26 +325,56 @@ PLAN = {
             "trained": model in TRAINED,
             "known": model_tasks.known_tasks_of(config, model),
             "tasks": TASKS_OF[model],
-            "sites": fitted_sites(model),
+            "dictionaries": mapped(model),
         }
         for model in MODELS
     },
     "compared": COMPARED,
-    "dictionaries": DICTIONARIES,
+    "native": NATIVE,
     "report": config["report"],
 }
 FIGURE = [".pdf", ".svg", ".png"]
 
 
 def of_all_models(pattern, models=MODELS):
-    """Files of a pattern for every model and dictionary, and the tasks and sites of each model."""
+    """Files of a pattern for every model, its dictionaries, and the tasks and sites of each."""
+    return list(
+        dict.fromkeys(
+            path
+            for model in models
+            for dictionary, covered in mapped(model).items()
+            for path in expand(
+                pattern,
+                model=model,
+                dictionary=dictionary,
+                task=covered["tasks"],
+                site=covered["sites"],
+                kind=KINDS,
+            )
+        )
+    )
+
+
+def of_traced(pattern):
+    """Files of a pattern for every model and each of its dictionaries on which circuits are traced."""
+    return [
+        path
+        for model in MODELS
+        for dictionary, covered in mapped(model).items()
+        if covered["tasks"]
+        for path in expand(pattern, model=model, dictionary=dictionary)
+    ]
+
+
+def of_native(pattern, models=MODELS):
+    """The same of native features alone."""
     return [
         path
         for model in models
         for path in expand(
             pattern,
             model=model,
-            dictionary=DICTIONARIES,
+            dictionary=NATIVE,
             task=TASKS_OF[model],
             site=fitted_sites(model),
             kind=KINDS,
@@ -299,13 +382,30 @@ def of_all_models(pattern, models=MODELS):
     ]
 
 
+def of_all_runs(pattern, dictionaries):
+    """Files of a pattern for every run of these dictionaries, at every site of every model."""
+    return [
+        path
+        for model in MODELS
+        for dictionary in dictionary_config.sparse_of(config, model)
+        if dictionary in dictionaries
+        for path in expand(
+            pattern,
+            model=model,
+            dictionary=dictionary,
+            run=list(RUNS.get(dictionary, [dictionary_config.MAIN])),
+            site=dictionary_config.sites_of(config, dictionary),
+        )
+    ]
+
+
 def known_files(pattern):
-    """Files of a pattern for every built model, dictionary and task of its own."""
+    """Files of a pattern for every built model and task of its own, on native features."""
     return [
         path
         for model in BUILT
         for path in expand(
-            pattern, model=model, dictionary=DICTIONARIES, task=PLAN["models"][model]["known"]
+            pattern, model=model, dictionary=NATIVE, task=PLAN["models"][model]["known"]
         )
     ]
 
@@ -320,6 +420,11 @@ onstart:
 wildcard_constraints:
     model=one_of(MODELS),
     dictionary=one_of(DICTIONARIES),
+    run=one_of(
+        dict.fromkeys(
+            run for runs in [{dictionary_config.MAIN: {}}, *RUNS.values()] for run in runs
+        )
+    ),
     task=one_of(TASKS),
     site=r"embed|(attn|mlp|resid)\.\d+",
     kind=one_of(KINDS),

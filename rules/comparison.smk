@@ -38,17 +38,13 @@ rule match_rois:
 
 rule tabulate_comparison:
     input:
-        models=of_all_models("<results>/{model}/model.json", COMPARED),
+        models=of_native("<results>/{model}/model.json", COMPARED),
         matching=pair_files("<results>/comparison/{dictionary}/{left}.{right}.matching.parquet"),
         pairs=pair_files("<results>/comparison/{dictionary}/{left}.{right}.pairs.parquet"),
-        nodes=of_all_models(
-            "<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet", COMPARED
-        ),
-        edges=of_all_models(
-            "<results>/{model}/{dictionary}/circuits/{task}.edges.parquet", COMPARED
-        ),
-        graphs=of_all_models("<results>/{model}/{dictionary}/graph/{site}.{kind}.npz", COMPARED),
-        partitions=of_all_models("<results>/{model}/{dictionary}/partitions.parquet", COMPARED),
+        nodes=of_native("<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet", COMPARED),
+        edges=of_native("<results>/{model}/{dictionary}/circuits/{task}.edges.parquet", COMPARED),
+        graphs=of_native("<results>/{model}/{dictionary}/graph/{site}.{kind}.npz", COMPARED),
+        partitions=of_native("<results>/{model}/{dictionary}/partitions.parquet", COMPARED),
         tables=[
             f"<results>/tables/{name}.csv"
             for name in ["competence", "sites", "partitions", "sizes"]

@@ -88,10 +88,30 @@ def exact_slice(wildcards):
     return canonical({"exact": config["circuits"]["exact"]})
 
 
+def recording_slice(wildcards):
+    """`cfg` of record_activations: its section, with the columns that dictionaries need."""
+    outputs = dictionary_config.recorded_of(config, wildcards.model)
+    return canonical(config["activations"] | {"outputs": outputs})
+
+
 def attribution_slice(wildcards):
-    """`cfg` of record_attributions: the mixture and the metric of each of its tasks."""
+    """`cfg` of record_attributions: the mixture, the metric of each of its tasks, and the sites."""
     metrics = metrics_of(model_tasks.mixture_of(config, wildcards.model))
-    return canonical({"metrics": metrics, "sites": config["activations"]["sites"]})
+    sites = config["activations"]["sites"]
+    if wildcards.dictionary != NATIVE:
+        sites = dictionary_config.nodes_of(config, wildcards.dictionary)
+    return canonical({"metrics": metrics, "sites": sites})
+
+
+def dictionary_slice(wildcards):
+    """`cfg` of train_dictionary: the settings of the run, complete."""
+    settings = dict(RUNS[wildcards.dictionary][wildcards.run])
+    return canonical({"seed": settings.pop("seed"), "train": settings})
+
+
+def quality_slice(wildcards):
+    """`cfg` of evaluate_dictionary: how much is measured."""
+    return canonical({"quality": config["dictionary_quality"], "seed": config["seed"]})
 
 
 def card_slice(*names, metrics=False):

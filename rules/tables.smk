@@ -3,7 +3,7 @@
 
 rule tabulate_models:
     input:
-        models=of_all_models("<results>/{model}/model.json"),
+        models=of_native("<results>/{model}/model.json"),
     output:
         "<results>/tables/models.csv",
     log:
@@ -28,7 +28,7 @@ rule tabulate_models:
 
 rule tabulate_training:
     input:
-        curves=of_all_models("<results>/{model}/training.parquet", TRAINED),
+        curves=of_native("<results>/{model}/training.parquet", TRAINED),
     output:
         "<results>/tables/training.csv",
     log:
@@ -53,8 +53,8 @@ rule tabulate_training:
 
 rule tabulate_competence:
     input:
-        competence=of_all_models("<results>/{model}/tasks/{task}.competence.json"),
-        prompts=of_all_models("<results>/{model}/tasks/{task}.parquet"),
+        competence=of_native("<results>/{model}/tasks/{task}.competence.json"),
+        prompts=of_native("<results>/{model}/tasks/{task}.parquet"),
     output:
         competence="<results>/tables/competence.csv",
         examples="<results>/tables/prompts.csv",
@@ -174,7 +174,7 @@ rule tabulate_faithfulness:
     input:
         evaluations=of_all_models("<results>/{model}/{dictionary}/evaluation/{task}.parquet"),
         curves=of_all_models("<results>/{model}/{dictionary}/evaluation/{task}.summaries.parquet"),
-        competence=of_all_models("<results>/{model}/tasks/{task}.competence.json"),
+        competence=of_native("<results>/{model}/tasks/{task}.competence.json"),
     output:
         faithfulness="<results>/tables/faithfulness.csv",
         sizes="<results>/tables/sizes.csv",
@@ -262,8 +262,8 @@ rule tabulate_agreement:
 
 rule tabulate_specificity:
     input:
-        cells=of_all_models("<results>/{model}/{dictionary}/specificity.parquet"),
-        matrices=of_all_models("<results>/{model}/{dictionary}/specificity.summary.parquet"),
+        cells=of_native("<results>/{model}/{dictionary}/specificity.parquet"),
+        matrices=of_native("<results>/{model}/{dictionary}/specificity.summary.parquet"),
     output:
         cells="<results>/tables/specificity.csv",
         summary="<results>/tables/specificity_summary.csv",

@@ -25,10 +25,15 @@ METHODS = ["eap", "eap-ig-inputs", "path"]
 EXACT = ["heads", "modules"]
 PLAN = {
     "models": {
-        name: {"trained": False, "known": [f"known_{build}"], "tasks": [], "sites": []}
+        name: {
+            "trained": False,
+            "known": [f"known_{build}"],
+            "tasks": [],
+            "dictionaries": {"neurons": {"sites": [], "tasks": []}},
+        }
         for name, build in MODELS.items()
     },
-    "dictionaries": ["neurons"],
+    "native": "neurons",
     "report": {"name": "built", "circuits": [], "method": "eap", "faithfulness": 0.85},
 }
 

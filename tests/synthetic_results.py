@@ -51,9 +51,14 @@ def plan(models: tuple[str, ...] = ("demo", "other"), **report: Any) -> dict[str
     """What the rules hand to the page about this folder: models, tasks, sites, settings."""
     return {
         "models": {
-            name: {"trained": name == "demo", "tasks": TASKS, "sites": SITES} for name in models
+            name: {
+                "trained": name == "demo",
+                "tasks": TASKS,
+                "dictionaries": {DICTIONARY: {"tasks": TASKS, "sites": SITES}},
+            }
+            for name in models
         },
-        "dictionaries": [DICTIONARY],
+        "native": DICTIONARY,
         "report": {
             "name": "synthetic test data, no model behind it",
             "circuits": ["heads", "rois_attribution"],

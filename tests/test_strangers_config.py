@@ -13,7 +13,7 @@ from connectome.errors import ConfigError
 
 DEFAULTS = configuration.read_yaml(ROOT / "config/config.yaml")
 SCHEMA = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
-OWN_NAMES = {("models",), ("tasks",)}  # maps whose keys a person chooses
+OWN_NAMES = {("models",), ("tasks",), ("dictionaries",)}  # maps whose keys a person chooses
 
 
 def keys_of(place, path=()):
@@ -105,7 +105,7 @@ def test_a_whole_number_is_not_a_fraction_a_truth_value_or_text(key):
         ("evaluation.partitions", ["kmean"], "kmeans"),
         ("activations.dtype", "flaot32", "float32"),
         ("partitions.controls_match", "roi", "rois"),
-        ("dictionaries", ["neuron"], "neurons"),
+        ("dictionary_training.architecture", "batchtop", "batchtopk"),
         ("attributions.tasks", ["inductoin"], "induction"),
         ("tasks", {"t": {"generator": "sva_cr"}}, "sva_rc"),
         ("tasks", {"t": {"generator": "ioi", "metric": "logit_diference"}}, "logit_difference"),

@@ -220,7 +220,7 @@ def test_every_number_of_the_section_is_a_cell_of_its_table(table):
 
 
 def test_a_run_without_built_models_says_so_and_reads_nothing():
-    plan = {"models": {"demo": {"tasks": ["ioi"], "sites": []}}, "dictionaries": ["neurons"]}
+    plan = {"models": {"demo": {"tasks": ["ioi"], "dictionaries": {}}}, "native": "neurons"}
     assert section.inputs(plan) == []
     assert section.context(None, plan) == {"built": False}
     assert section.inputs(built_chain.PLAN) == [

@@ -19,6 +19,7 @@ import yaml
 from connectome import (
     architectures,
     checkpoint,
+    dictionary_config,
     folders,
     generators,
     hub,
@@ -31,7 +32,7 @@ from connectome.errors import ConfigError, ConnectomeError, NotFetchedError, did
 
 # Sections that a user's configuration replaces as a whole: mixing two lists of models or tasks
 # would run what nobody asked for.
-WHOLE = ("models", "tasks", "corpus", "attributions")
+WHOLE = ("models", "tasks", "corpus", "attributions", "dictionaries")
 
 PARTITIONS = (
     "modules",
@@ -76,7 +77,8 @@ def complete(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
     Sections in WHOLE are taken from one of the two, never mixed; models from elsewhere get starter
     tasks where `tasks` is left out. An `attributions` section left out by a config with tasks or
     models of its own means all tasks. A config with models of its own that does not name the page
-    has it named after them.
+    has it named after them, and one that has no `dictionaries` has the native one alone, which
+    every config has.
     """
     result = _merge(defaults, config)
     for section in WHOLE:
@@ -88,6 +90,10 @@ def complete(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
         result["tasks"] = tasks = model_tasks.default_tasks(models, defaults["tasks"])
     if tasks and isinstance(tasks, Mapping) and "attributions" not in config:
         result["attributions"] = {"tasks": list(tasks)}
+    if "models" in config and "dictionaries" not in config:
+        result["dictionaries"] = {}
+    if isinstance(result["dictionaries"], Mapping):
+        result["dictionaries"] = {dictionary_config.NATIVE: {}, **result["dictionaries"]}
     named = not isinstance(report, Mapping) or "name" in report
     if "models" in config and isinstance(models, Mapping) and not named:
         result["report"] = {**result["report"], "name": ", ".join(map(str, models))}
@@ -228,13 +234,15 @@ def check(config: Config, conda: bool = False) -> None:
     interpreters (not under conda, which brings its own).
     """
     faults = [*folders.path_faults(config), *lineage.faults(config)]
+    layers = {}
     for name in config["models"]:
         if "checkpoint" in config["models"][name] and not lineage.has_origin(config, name):
             continue  # said above
         try:
             if "path" in config["models"][name]:
                 checkpoint.check_header(Path(config["models"][name]["path"]))
-            faults.extend(_site_faults(config, name, layers_of(config, name)))
+            layers[name] = layers_of(config, name)
+            faults.extend(_site_faults(config, name, layers[name]))
         except NotFetchedError:
             continue
         except ConnectomeError as error:
@@ -242,6 +250,7 @@ def check(config: Config, conda: bool = False) -> None:
     faults.extend(_task_faults(config))
     faults.extend(_reference_faults(config))
     faults.extend(_shard_faults(config))
+    faults.extend(dictionary_config.faults(config, layers))
     if not faults:  # it builds on names that are right
         faults.extend(model_tasks.faults(config))
     if not conda:

@@ -11,8 +11,8 @@ def _circuits(plan: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {"model": model, "dictionary": dictionary, "task": task, "partition": partition}
         for model, facts in plan["models"].items()
-        for dictionary in plan["dictionaries"]
-        for task in facts["tasks"]
+        for dictionary, covered in facts["dictionaries"].items()
+        for task in covered["tasks"]
         for partition in plan["report"]["circuits"]
     ]
 
@@ -53,8 +53,8 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
             "names": {"model": model, "dictionary": dictionary, "partition": partition},
             "find": results.summary(model, dictionary),
         }
-        for model in plan["models"]
-        for dictionary in plan["dictionaries"]
+        for model, facts in plan["models"].items()
+        for dictionary in facts["dictionaries"]
         for partition in dict.fromkeys(
             row["partition"] for row in agreement.where(model=model, dictionary=dictionary)
         )

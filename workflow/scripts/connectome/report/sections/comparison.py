@@ -17,8 +17,8 @@ def inputs(plan: Mapping[str, Any]) -> list[str]:
     """Files of the results folder that this section reads; none where nothing is compared."""
     if not _compared(plan):
         return []
-    drawn = [f"figures/comparison.{dictionary}.svg" for dictionary in plan["dictionaries"]]
-    return [f"tables/{name}.csv" for name in TABLES] + drawn
+    drawn = f"figures/comparison.{plan['native']}.svg"
+    return [*(f"tables/{name}.csv" for name in TABLES), drawn]
 
 
 def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
             "growth": _ends(growth.where(dictionary=dictionary, of="all"), names),
             "figure": f"comparison.{dictionary}",
         }
-        for dictionary in plan["dictionaries"]
+        for dictionary in [plan["native"]]
     ]
     return {
         "compared": True,

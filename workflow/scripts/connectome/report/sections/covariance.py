@@ -12,8 +12,8 @@ def _sites(plan: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {"model": model, "dictionary": dictionary, "site": site, "kind": kind}
         for model, facts in plan["models"].items()
-        for dictionary in plan["dictionaries"]
-        for site in facts["sites"]
+        for dictionary, covered in facts["dictionaries"].items()
+        for site in covered["sites"]
         for kind in KINDS
     ]
 

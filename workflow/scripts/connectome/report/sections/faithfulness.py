@@ -11,16 +11,17 @@ def _tasks(plan: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {"model": model, "dictionary": dictionary, "task": task}
         for model, facts in plan["models"].items()
-        for dictionary in plan["dictionaries"]
-        for task in facts["tasks"]
+        for dictionary, covered in facts["dictionaries"].items()
+        for task in covered["tasks"]
     ]
 
 
 def _pairs(plan: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {"model": model, "dictionary": dictionary}
-        for model in plan["models"]
-        for dictionary in plan["dictionaries"]
+        for model, facts in plan["models"].items()
+        for dictionary, covered in facts["dictionaries"].items()
+        if covered["tasks"]
     ]
 
 

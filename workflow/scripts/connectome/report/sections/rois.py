@@ -21,8 +21,8 @@ TABLES = (
 def _pairs(plan: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {"model": model, "dictionary": dictionary}
-        for model in plan["models"]
-        for dictionary in plan["dictionaries"]
+        for model, facts in plan["models"].items()
+        for dictionary in facts["dictionaries"]
     ]
 
 

@@ -10,11 +10,7 @@ LEVEL, HALF = 0.05, 0.5
 
 
 def _pairs(plan: Mapping[str, Any]) -> list[dict[str, str]]:
-    return [
-        {"model": model, "dictionary": dictionary}
-        for model in plan["models"]
-        for dictionary in plan["dictionaries"]
-    ]
+    return [{"model": model, "dictionary": plan["native"]} for model in plan["models"]]
 
 
 def _figure(names: Mapping[str, str], sets: str) -> str:

@@ -20,7 +20,7 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
     for model in results.table("models").lines:
         if model["model"] not in plan["models"]:
             continue
-        for dictionary in plan["dictionaries"]:
+        for dictionary in plan["models"][model["model"]]["dictionaries"]:
             of_model = results.summary(model["model"])
             of_pair = results.summary(model["model"], dictionary)
             drawn = [

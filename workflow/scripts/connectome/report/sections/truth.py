@@ -10,9 +10,8 @@ TABLES = ("certificates", "known_heads", "truth")
 
 def _cases(plan: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
-        {"model": model, "dictionary": dictionary, "task": task}
+        {"model": model, "dictionary": plan["native"], "task": task}
         for model, facts in plan["models"].items()
-        for dictionary in plan["dictionaries"]
         for task in facts.get("known", ())
     ]
 

@@ -1,0 +1,171 @@
+"""Which dictionaries each model has, at which sites, and where each comes from.
+
+The dictionary `neurons` is every model's own: native and exact. Others cover some sites and are
+made of features that were trained here or elsewhere; what they do not cover stays native.
+Standard library alone: it runs whenever the workflow is parsed.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from connectome import model_tasks
+from connectome.errors import did_you_mean
+
+Config = Mapping[str, Any]
+NATIVE = "neurons"
+MAIN = "dictionary"  # run that is mapped; those of a sweep are trained and judged only
+ARCHITECTURES = ("relu", "topk", "batchtopk", "jumprelu", "matryoshka")
+SPARSITY = {"relu": 0.05, "jumprelu": 1.0}  # weight of what keeps features few, by default
+
+
+def names_of(config: Config, model: str) -> list[str]:
+    """Dictionaries of a model."""
+    return [
+        name
+        for name, spec in config["dictionaries"].items()
+        if model in spec.get("models", config["models"])
+    ]
+
+
+def sparse_of(config: Config, model: str) -> list[str]:
+    """Dictionaries of a model that are made of features."""
+    return [name for name in names_of(config, model) if name != NATIVE]
+
+
+def sites_of(config: Config, dictionary: str) -> list[str]:
+    """Sites that a dictionary of features covers, in the order of the forward pass."""
+    spec = config["dictionaries"][dictionary]
+    listed = spec["sites"] if "train" in spec else spec["load"]
+    return sorted(listed, key=_place)
+
+
+def nodes_of(config: Config, dictionary: str) -> list[str]:
+    """Those of its sites that are mapped: what modules write, not the stream, whose parts would
+    stand for all modules before them."""
+    return [site for site in sites_of(config, dictionary) if site.startswith(("attn", "mlp"))]
+
+
+def _place(site: str) -> tuple[int, int]:
+    kind, _, layer = site.partition(".")
+    return int(layer or -1), ("attn", "mlp", "resid").index(kind) if layer else 0
+
+
+def tasks_of(config: Config, model: str, dictionary: str) -> list[str]:
+    """Tasks whose circuits are traced on a dictionary: those of the model that it lists."""
+    own = model_tasks.tasks_of(config, model)
+    if dictionary == NATIVE:
+        return own
+    if not nodes_of(config, dictionary):
+        return []
+    listed = config["dictionaries"][dictionary].get("tasks", own)
+    return [task for task in own if task in listed]
+
+
+def is_trained(config: Config, dictionary: str) -> bool:
+    """Whether a dictionary is trained here."""
+    return "train" in config["dictionaries"][dictionary]
+
+
+def runs_of(config: Config, dictionary: str) -> dict[str, dict[str, Any]]:
+    """Runs of a dictionary that is trained here, {name: settings}: the one mapped, then its sweep.
+
+    A run of the sweep is named after the settings in which it differs, as in `sweep.k8-seed2`.
+    """
+    spec = config["dictionaries"][dictionary]
+    main = {**config["dictionary_training"], "seed": config["seed"], **spec["train"]}
+    return {MAIN: _settled(main)} | {
+        run_name(change): _settled({**main, **change}) for change in spec.get("sweep", [])
+    }
+
+
+def run_name(change: Mapping[str, Any]) -> str:
+    """Name of a run of a sweep."""
+    return "sweep." + "-".join(f"{key}{value}" for key, value in sorted(change.items()))
+
+
+def _settled(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with those that follow from others filled in."""
+    result = dict(settings)
+    if result["sparsity"] is None:
+        result["sparsity"] = SPARSITY.get(result["architecture"], 0.0)
+    return result
+
+
+def is_transcoder(config: Config, dictionary: str) -> bool:
+    """Whether a dictionary trained here reads the input of its module."""
+    return bool(runs_of(config, dictionary)[MAIN]["transcoder"])
+
+
+def recorded_of(config: Config, model: str) -> list[str]:
+    """Module outputs, and inputs of MLPs, that are recorded: those listed, and what dictionaries
+    of the model are trained and judged on."""
+    found = dict.fromkeys(config["activations"]["outputs"])
+    for dictionary in sparse_of(config, model):
+        sites = sites_of(config, dictionary)
+        found |= dict.fromkeys(sites)
+        if not is_trained(config, dictionary) or is_transcoder(config, dictionary):
+            # what a loaded dictionary reads is known only when its files are open
+            found |= dict.fromkeys(f"{site}.in" for site in sites if site.startswith("mlp"))
+    return list(found)
+
+
+def faults(config: Config, layers: Mapping[str, int]) -> Iterator[str]:
+    """What is wrong with the dictionaries, a sentence each; `layers` of the models so far known."""
+    for name, spec in config["dictionaries"].items():
+        place = f"dictionaries.{name}"
+        if name == NATIVE:
+            if spec:
+                yield f"{place}: the native features have no settings; write {{}}"
+            continue
+        yield from _name_faults(config, place, spec)
+        for model in spec.get("models", config["models"]):
+            for site in sites_of(config, name):
+                if model in layers and _place(site)[0] >= layers[model]:
+                    yield (
+                        f"{place}: {site!r} does not exist: model {model!r} has {layers[model]} "
+                        f"layers, numbered 0 to {layers[model] - 1}; name others, or other `models`"
+                    )
+        if "train" in spec:
+            runs = runs_of(config, name)
+            if len(runs) <= len(spec.get("sweep", [])):
+                yield f"{place}.sweep: two runs are the same; each must differ from the others"
+            yield from chain.from_iterable(
+                _run_faults(f"{place}.train" if run == MAIN else f"{place}.{run}", settings, name)
+                for run, settings in runs.items()
+            )
+            if is_transcoder(config, name):
+                for site in sites_of(config, name):
+                    if not site.startswith("mlp"):
+                        yield (
+                            f"{place}.sites: {site!r} cannot be that of a transcoder, which stands "
+                            "for an MLP; name sites such as mlp.0"
+                        )
+
+
+def _name_faults(config: Config, place: str, spec: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("models", "tasks"):
+        known = list(config[key])
+        for name in spec.get(key, []):
+            if name not in known:
+                yield f"{place}.{key}: {name!r} is no {key[:-1]}; {did_you_mean(name, known)}"
+
+
+def _run_faults(place: str, settings: Mapping[str, Any], name: str) -> Iterator[str]:
+    architecture, features = settings["architecture"], settings["features"]
+    if architecture == "topk" and settings["transcoder"]:
+        yield (
+            f"{place}.architecture: topk cannot be that of a transcoder, for which the layout on "
+            "disk has no such kind; take batchtopk, relu or jumprelu"
+        )
+    if settings["skip"] and not settings["transcoder"]:
+        yield f"{place}.skip: only a transcoder has a skip path; add transcoder: true"
+    if settings["k"] > features:
+        yield f"{place}.k: {settings['k']} are more than the {features} features"
+    widths = settings["widths"]
+    if architecture != "matryoshka" and widths is not None:
+        yield f"{place}.widths: only matryoshka has them; leave them out"
+    if widths is not None and (widths != sorted(set(widths)) or widths[-1] != features):
+        yield (
+            f"{place}.widths: {widths} must grow and end with the number of features, {features}"
+        )
