@@ -41,3 +41,97 @@ rule train_dictionary:
         " --config {output.config:q} --weights {output.weights:q} --sparsity {output.sparsity:q}"
         " --record {output.record:q} --curve {output.curve:q}"
         " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule load_dictionary:
+    input:
+        foreign_files,
+    output:
+        config="<results>/{model}/{dictionary}/dictionary/{site}/cfg.json",
+        weights="<results>/{model}/{dictionary}/dictionary/{site}/sae_weights.safetensors",
+        record="<results>/{model}/{dictionary}/dictionary/{site}/train.json",
+    log:
+        "<logs>/load_dictionary/{model}.{dictionary}.{site}.log",
+    benchmark:
+        "<benchmarks>/load_dictionary/{model}.{dictionary}.{site}.tsv"
+    wildcard_constraints:
+        dictionary=one_of(LOADED_DICTIONARIES),
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=growing(20),
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=foreign_slice,
+        code=code_of("load_dictionary"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/load_dictionary.py --files {input:q}"
+        " --site {wildcards.site} --config {output.config:q} --weights {output.weights:q} --record {output.record:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule evaluate_dictionary:
+    input:
+        model="<results>/{model}/model.json",
+        corpus="<results>/{model}/corpus.parquet",
+        activations=lambda wildcards: activation_parts(wildcards.model),
+        dictionary=dictionary_files("{run}", "{site}"),
+    output:
+        "<results>/{model}/{dictionary}/{run}/{site}/metrics.json",
+    log:
+        "<logs>/evaluate_dictionary/{model}.{dictionary}.{run}.{site}.log",
+    benchmark:
+        "<benchmarks>/evaluate_dictionary/{model}.{dictionary}.{run}.{site}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory_of("evaluate_dictionary", 1500),
+        runtime=growing(60),
+        gpu=GPU,
+        device=DEVICE,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=of_model(quality_slice),
+        code=code_of("evaluate_dictionary"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/evaluate_dictionary.py --model {input.model:q}"
+        " --corpus {input.corpus:q} --activations {input.activations:q}"
+        " --dictionary {input.dictionary:q} --site {wildcards.site} --output {output:q}"
+        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule encode_features:
+    input:
+        activations=part_of(
+            "activations", "<results>/{model}/activations.parquet/part-{shard}-of-N.parquet"
+        ),
+        dictionary=dictionary_files(dictionary_config.MAIN, "{site}"),
+    output:
+        part_of(
+            "activations",
+            "<results>/{model}/{dictionary}/features/{site}/part-{shard}-of-N.parquet",
+        ),
+    log:
+        "<logs>/encode_features/{model}.{dictionary}.{site}.{shard}.log",
+    benchmark:
+        "<benchmarks>/encode_features/{model}.{dictionary}.{site}.{shard}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=growing(60),
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg="{{}}",
+        code=code_of("encode_features"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/encode_features.py --activations {input.activations:q}"
+        " --dictionary {input.dictionary:q} --site {wildcards.site} --output {output:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
