@@ -40,6 +40,7 @@ rule record_attributions:
         model="<results>/{model}/model.json",
         prompts=mixture_files("<results>/{model}/tasks/{task}.parquet"),
         competence=mixture_files("<results>/{model}/tasks/{task}.competence.json"),
+        dictionaries=engine_dictionaries,
     output:
         "<results>/{model}/{dictionary}/attributions.parquet",
     log:
@@ -62,4 +63,4 @@ rule record_attributions:
     shell:
         "{resources.python:q} {resources.scripts:q}/record_attributions.py --model {input.model:q}"
         " --prompts {input.prompts:q} --competence {input.competence:q} --output {output:q}"
-        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --dictionaries {input.dictionaries:q} --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -47,6 +47,7 @@ rule ablate_rois:
             "<results>/{model}/{dictionary}/covariance/{site}.activation.npz"
         ),
         prompts=each_task("<results>/{model}/tasks/{task}.parquet"),
+        dictionaries=engine_dictionaries,
     output:
         effects="<results>/{model}/{dictionary}/rois/effects.parquet",
         writing="<results>/{model}/{dictionary}/rois/writing.parquet",
@@ -75,7 +76,7 @@ rule ablate_rois:
         " --members {input.members:q} --partitions {input.partitions:q}"
         " --covariance {input.covariance:q} --prompts {input.prompts:q}"
         " --effects {output.effects:q} --writing {output.writing:q} --logits {output.logits:q}"
-        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --dictionaries {input.dictionaries:q} --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule tabulate_cards:

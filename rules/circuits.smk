@@ -13,6 +13,7 @@ rule score_prompts:
         model="<results>/{model}/model.json",
         prompts="<results>/{model}/tasks/{task}.parquet",
         partitions="<results>/{model}/{dictionary}/partitions.parquet",
+        dictionaries=engine_dictionaries,
     output:
         part_of(
             "circuits",
@@ -39,7 +40,7 @@ rule score_prompts:
         "{resources.python:q} {resources.scripts:q}/score_prompts.py --model {input.model:q}"
         " --prompts {input.prompts:q} --partitions {input.partitions:q}"
         " --shard {wildcards.shard} --output {output:q}"
-        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --dictionaries {input.dictionaries:q} --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule attribute_circuit:

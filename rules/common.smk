@@ -237,9 +237,9 @@ def feature_part(wildcards):
     return feature_parts(wildcards)[int(wildcards.shard)]
 
 
-def dictionary_files(site):
-    """The two files that hold the weights of a dictionary at a site."""
-    folder = f"<results>/{{model}}/{{dictionary}}/{dictionary_config.MAIN}/{site}"
+def dictionary_files(run):
+    """Patterns of the two files that hold the weights of a dictionary at a site."""
+    folder = f"<results>/{{model}}/{{dictionary}}/{run}/{{site}}"
     return [f"{folder}/cfg.json", f"{folder}/sae_weights.safetensors"]
 
 
@@ -247,8 +247,20 @@ def engine_dictionaries(wildcards):
     """Files of the dictionaries that stand for modules in the engine; none for the native one."""
     if wildcards.dictionary == NATIVE:
         return []
-    sites = dictionary_config.nodes_of(config, wildcards.dictionary)
-    return [path for site in sites for path in expand(dictionary_files(site), **wildcards)]
+    return expand(
+        dictionary_files(dictionary_config.MAIN),
+        model=wildcards.model,
+        dictionary=wildcards.dictionary,
+        site=dictionary_config.nodes_of(config, wildcards.dictionary),
+    )
+
+
+def foreign_files(wildcards):
+    """Files of a dictionary that was made elsewhere: declared, so that new ones make all stale."""
+    try:
+        return configuration.dictionary_files(config, wildcards.dictionary, wildcards.site)
+    except ConnectomeError as error:
+        raise WorkflowError(f"dictionaries.{wildcards.dictionary}.load.{wildcards.site}: {error}")
 
 
 def native_partitions(wildcards):

@@ -78,7 +78,7 @@ rule evaluate_dictionary:
         model="<results>/{model}/model.json",
         corpus="<results>/{model}/corpus.parquet",
         activations=lambda wildcards: activation_parts(wildcards.model),
-        dictionary=dictionary_files("{run}", "{site}"),
+        dictionary=dictionary_files("{run}"),
     output:
         "<results>/{model}/{dictionary}/{run}/{site}/metrics.json",
     log:
@@ -110,7 +110,7 @@ rule encode_features:
         activations=part_of(
             "activations", "<results>/{model}/activations.parquet/part-{shard}-of-N.parquet"
         ),
-        dictionary=dictionary_files(dictionary_config.MAIN, "{site}"),
+        dictionary=dictionary_files(dictionary_config.MAIN),
     output:
         part_of(
             "activations",

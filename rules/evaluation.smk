@@ -9,6 +9,7 @@ rule run_circuits:
         partitions="<results>/{model}/{dictionary}/partitions.parquet",
         nodes="<results>/{model}/{dictionary}/circuits/{task}.nodes.parquet",
         edges="<results>/{model}/{dictionary}/circuits/{task}.edges.parquet",
+        dictionaries=engine_dictionaries,
     output:
         part_of(
             "evaluation",
@@ -36,7 +37,7 @@ rule run_circuits:
         " --prompts {input.prompts:q} --partitions {input.partitions:q}"
         " --nodes {input.nodes:q} --edges {input.edges:q}"
         " --shard {wildcards.shard} --output {output:q}"
-        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --dictionaries {input.dictionaries:q} --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule evaluate_circuit:

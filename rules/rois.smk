@@ -71,6 +71,7 @@ rule make_partitions:
         covariance=each_fitted_site("<results>/{model}/{dictionary}/covariance/{site}.{kind}.npz"),
         graphs=each_fitted_site("<results>/{model}/{dictionary}/graph/{site}.{kind}.npz"),
         files=list(map(own, config["partitions"]["files"].values())),
+        base=native_partitions,
     output:
         "<results>/{model}/{dictionary}/partitions.parquet",
     log:
@@ -90,5 +91,6 @@ rule make_partitions:
         code=code_of("make_partitions"),
     shell:
         "{resources.python:q} {resources.scripts:q}/make_partitions.py --model {input.model:q}"
-        " --sbm {input.sbm:q} --covariance {input.covariance:q} --graphs {input.graphs:q} --output {output:q}"
+        " --sbm {input.sbm:q} --covariance {input.covariance:q} --graphs {input.graphs:q}"
+        " --base {input.base:q} --output {output:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

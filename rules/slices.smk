@@ -109,6 +109,12 @@ def dictionary_slice(wildcards):
     return canonical({"seed": settings.pop("seed"), "train": settings})
 
 
+def foreign_slice(wildcards):
+    """`cfg` of load_dictionary: what is taken for granted of the files."""
+    source = config["dictionaries"][wildcards.dictionary]["load"][wildcards.site]
+    return canonical({"allow_unset_threshold": source.get("allow_unset_threshold", False)})
+
+
 def quality_slice(wildcards):
     """`cfg` of evaluate_dictionary: how much is measured."""
     return canonical({"quality": config["dictionary_quality"], "seed": config["seed"]})
