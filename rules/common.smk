@@ -157,6 +157,27 @@ def memory_of(script, least):
     return megabytes
 
 
+def dictionary_memory(least):
+    """`mem_mb` of what works on a dictionary: so many, and more where it or the model is big."""
+
+    def megabytes(wildcards):
+        size, name = size_of(wildcards.model), wildcards.dictionary
+        if size is None:
+            return least
+        run = config["dictionary_training"]
+        if name in RUNS:
+            run = RUNS[name][wildcards.get("run", dictionary_config.MAIN)]
+            features = run["features"]
+        else:
+            files = map(Path, foreign_files(wildcards))
+            features = sum(path.stat().st_size for path in files) // (8 * size.width)
+        dtype = configuration.dtype_of(config, wildcards.model)
+        needed = footprint.dictionary(size, dtype, features, run["batch_tokens"])
+        return max(least, footprint.BASE + needed // 10**6)
+
+    return megabytes
+
+
 def model_files(wildcards):
     """Files that describe_model reads: declared, so that new weights make all below stale."""
     if wildcards.model in TRAINED + BUILT + TAKEN:

@@ -26,7 +26,7 @@ rule train_dictionary:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=memory_of("train_dictionary", 1500),
+        mem_mb=dictionary_memory(1500),
         runtime=growing(240),
         gpu=GPU,
         device=DEVICE,
@@ -60,7 +60,7 @@ rule load_dictionary:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=dictionary_memory(1500),
         runtime=growing(20),
         python=PYTHON,
         scripts=SCRIPTS,
@@ -89,7 +89,7 @@ rule evaluate_dictionary:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=memory_of("evaluate_dictionary", 1500),
+        mem_mb=dictionary_memory(1500),
         runtime=growing(60),
         gpu=GPU,
         device=DEVICE,
@@ -124,12 +124,12 @@ rule encode_features:
         "../envs/connectome.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=dictionary_memory(1500),
         runtime=growing(60),
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg="{{}}",
+        cfg=canonical({}),
         code=code_of("encode_features"),
     shell:
         "{resources.python:q} {resources.scripts:q}/encode_features.py --activations {input.activations:q}"

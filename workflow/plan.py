@@ -21,7 +21,7 @@ import cost
 import jobs
 from workload import UNITS, Work
 
-from connectome import configuration, hub
+from connectome import configuration, dictionary_config, hub
 
 CALIBRATION = jobs.HOME / "calibration.json"
 START = 3.0  # seconds: what an interpreter with torch takes to begin
@@ -51,7 +51,7 @@ def recorded(config: Config, model: str) -> float:
     wide = sum(work.features(model, site) for site in configuration.sites_of(config, model))
     size = work.sizes(model)
     width = 0 if size is None else size.width
-    numbers = wide + len(config["activations"]["outputs"]) * width
+    numbers = wide + len(dictionary_config.recorded_of(config, model)) * width
     bytes_each = {"float32": 4, "float16": 2}[config["activations"]["dtype"]]
     return work.tokens(model) * (numbers * bytes_each + 12)  # three int32 keys
 
@@ -61,7 +61,7 @@ def _disk(job: jobs.Job, config: Config, calibration: Mapping[str, Any]) -> floa
     if job.rule == "record_activations":
         return recorded(config, job.wildcards["model"]) / config["activations"]["shards"]
     if job.rule in ("compute_covariance", "compute_moments"):
-        width = Work(config).features(job.wildcards["model"], job.wildcards["site"])
+        width = Work(config).features_in(job.wildcards)
         return 2 * 8 * width**2  # the centred products of both halves
     return float(calibration.get(job.rule, {}).get("bytes", 0))
 

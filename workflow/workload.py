@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jobs
 
-from connectome import configuration, known, lineage
+from connectome import configuration, dictionary_config, known, lineage
 from connectome.errors import ConnectomeError
 
 Config = dict[str, Any]
@@ -68,6 +68,25 @@ class Work:
             return 0.0
         return float(size.attention if site.startswith("attn") else size.hidden)
 
+    def run(self, names: Mapping[str, str]) -> Config:
+        """Settings of a run of a dictionary; of one made elsewhere those of training by default."""
+        name = names.get("dictionary", dictionary_config.NATIVE)
+        if not dictionary_config.is_trained(self.config, name):
+            return self.config["dictionary_training"]
+        runs = dictionary_config.runs_of(self.config, name)
+        return runs[names.get("run", dictionary_config.MAIN)]
+
+    def features_in(self, names: Mapping[str, str]) -> float:
+        """Features of a site in a dictionary."""
+        if names.get("dictionary", dictionary_config.NATIVE) == dictionary_config.NATIVE:
+            return self.features(names["model"], names["site"])
+        return float(self.run(names)["features"])
+
+    def encoding(self, names: Mapping[str, str]) -> float:
+        """Products of a token with all features of a dictionary, there and back."""
+        size = self.sizes(names["model"])
+        return 0.0 if size is None else size.width * self.features_in(names)
+
     def of(self, job: jobs.Job) -> float:
         """Work of a job; 1 for those that take their start-up and little more."""
         found = UNITS.get(job.rule)
@@ -82,7 +101,11 @@ def _samples(work: Work, names: Mapping[str, str]) -> float:
 
 
 def _moments(work: Work, names: Mapping[str, str]) -> float:
-    return _samples(work, names) * work.features(names["model"], names["site"]) ** 2
+    """Products of pairs of features; of sparse ones those that fire together."""
+    sparse = names.get("dictionary", dictionary_config.NATIVE) != dictionary_config.NATIVE
+    if sparse and names.get("kind", "activation") == "activation":
+        return _samples(work, names) * float(work.run(names)["k"]) ** 2
+    return _samples(work, names) * work.features_in(names) ** 2
 
 
 def _training(work: Work, names: Mapping[str, str]) -> float:
@@ -105,6 +128,12 @@ def _running(work: Work, names: Mapping[str, str]) -> float:
 
 UNITS: dict[str, Callable[[Work, Mapping[str, str]], float]] = {
     "train_model": _training,
+    "train_dictionary": lambda work, names: work.run(names)["tokens"] * work.encoding(names),
+    "encode_features": lambda work, names: _samples(work, names) * work.encoding(names),
+    "evaluate_dictionary": lambda work, names: (
+        work.config["dictionary_quality"]["loss_tokens"] * work.numbers(names["model"])
+        + work.config["dictionary_quality"]["tokens"] * work.encoding(names)
+    ),
     "describe_model": lambda work, names: work.numbers(names["model"]),
     "record_activations": lambda work, names: _samples(work, names) * work.numbers(names["model"]),
     "record_attributions": lambda work, names: (
@@ -118,7 +147,7 @@ UNITS: dict[str, Callable[[Work, Mapping[str, str]], float]] = {
     "compute_moments": _moments,
     "build_graph": _moments,
     "fit_sbm": lambda work, names: (
-        work.features(names["model"], names["site"])
+        work.features_in(names)
         * (work.config["sbm"]["seeds"] + 3 * work.config["sbm"]["control_seeds"])
     ),
     "score_prompts": _scoring,

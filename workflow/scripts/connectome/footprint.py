@@ -77,6 +77,19 @@ def attributing(size: Dimensions, dtype: str, pairs: int, graphs: bool = True) -
     return weights(size, dtype) + int((passes + features + written) * BYTES[dtype])
 
 
+def dictionary(size: Dimensions, dtype: str, features: int, tokens: int) -> int:
+    """Bytes of a job that trains, judges or applies a dictionary of so many features.
+
+    Weights, gradients and moments of a training, batches of `tokens` in all features; the model,
+    a pass and its logits.
+    """
+    trained = 4 * (6 * 2 * size.width * features + 4 * tokens * features)
+    block = 2048  # tokens
+    numbers = _trace(size, block, size.context) + 2 * size.layers * block * size.width
+    judged = weights(size, dtype) + numbers * BYTES[dtype] + 3 * 4 * block * size.vocabulary
+    return max(trained, judged + 4 * 4 * size.width * features, loading(size, dtype))
+
+
 def covariance(features: int, batch_rows: int) -> int:
     """Bytes of the moments of a site, both halves and a batch in float64."""
     return 8 * (6 * features**2 + 4 * features * batch_rows)
