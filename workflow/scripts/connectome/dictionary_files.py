@@ -61,6 +61,7 @@ def read(
     path = next(folder / name for name in layout.WEIGHTS if (folder / name).exists())
     tensors = _checked(path, plan, _READERS[path.suffix](path))
     fields = plan.build(tensors)
+    notes = [*fields.pop("notes", []), *[_RESCALED] * plan.rescaled]
     dictionary = Dictionary(**{name: _plain(value) for name, value in fields.items()})
     if plan.rescaled:
         dictionary = fold_decoder_norms(dictionary, rescaled=True)
@@ -80,7 +81,7 @@ def read(
         "centred": dictionary.centred,
         "transcoder": dictionary.transcoder,
         "skip": dictionary.skip is not None,
-        "notes": [*plan.notes, *[_RESCALED] * plan.rescaled],
+        "notes": notes,
     }
     return dictionary, {**plan.origin, **record}
 
@@ -102,7 +103,8 @@ def _checked(path: Path, plan: Plan, stored: Mapping[str, Tensor]) -> dict[str, 
             raise DataError(f"{path}: tensor {name!r} is not handled; {plan.hints[name]}")
     if missing or unknown or len(tensors) < len(stored):
         raise DataError(
-            f"{path}: {plan.architecture} needs the tensors {_listed(plan.shapes)}"
+            f"{path}: {plan.architecture} needs the tensors "
+            f"{_listed(set(plan.shapes) - set(plan.optional))}"
             + (f" (optional: {_listed(plan.optional)})" if plan.optional else "")
             + f", and no others; the file has {_listed(stored)}"
         )
@@ -184,8 +186,8 @@ def _read_pt(path: Path) -> dict[str, Tensor]:
     for name, value in content.items():
         if not isinstance(value, Tensor) or not isinstance(name, str):
             raise DataError(
-                f"{path}: {name!r} is a {type(value).__name__}, not a tensor: an interrupted run "
-                "left it, whose scaling is not folded yet; train to the end"
+                f"{path}: {name!r} is of type {type(value).__name__} and no tensor: an interrupted "
+                "run left it, whose scaling is not folded yet; train to the end"
             )
     return dict(content)
 
@@ -286,7 +288,11 @@ def _tensors(dictionary: Dictionary) -> dict[str, Tensor]:
 
 
 def _write_safetensors(path: Path, tensors: Mapping[str, Tensor], stamp: Mapping[str, str]) -> None:
-    plain = {name: tensor.float().contiguous() for name, tensor in tensors.items()}
+    # copied, since tensors that share memory, as tied weights do, are refused
+    plain = {
+        name: tensor.float().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
     # one entry: several would lie in an order that differs from run to run
     meta = {"connectome": canonical({"made_by": dict(stamp)})}
     with atomic(path) as temporary:
@@ -304,8 +310,8 @@ def check_fits(
     if dictionary.widths != (d_in, d_out):
         has = dictionary.widths
         raise DataError(
-            f"the dictionary of {site} reads {has[0]} numbers a token and gives {has[1]}, but there "
-            f"are {d_in} to read at {site} and {d_out} to give; it is of another model or site"
+            f"the dictionary of {site} reads {has[0]} and gives {has[1]} numbers a token, but there "
+            f"are {d_in} to read and {d_out} to give; it is of another model or site"
         )
     reads = f"{site}.in" if dictionary.transcoder else site
     for key, right in (("hook_name", reads), ("hook_name_out", site)):

@@ -33,7 +33,8 @@ class Plan:
 
     architecture: str  # as a page prints it, with the key that it follows from where not plain
     shapes: Shapes
-    build: Callable[[Mapping[str, Any]], dict[str, Any]]  # tensors -> fields of the dictionary
+    # tensors -> fields of the dictionary; `notes` among them: what a page says of the reading
+    build: Callable[[Mapping[str, Any]], dict[str, Any]]
     sizes: Mapping[str, int] = field(default_factory=dict)
     optional: Collection[str] = ()  # names of `shapes` that may be left out
     whole: Collection[str] = ()  # names of `shapes` that hold whole numbers, no weights
@@ -41,7 +42,6 @@ class Plan:
     rescaled: bool = False  # topk chooses among h |decoder row|, and shows features in that scale
     any_case: bool = False  # tensors are stored under their names in any case
     origin: Mapping[str, Any] = field(default_factory=dict)  # what the settings say of the rest
-    notes: Sequence[str] = ()  # what `build` does beyond renaming
 
 
 @cache
@@ -122,9 +122,9 @@ class Settings:
             raise self.refuse(key, "a whole number of at least 1")
         return value
 
-    def numbers(self, keys: Mapping[str, str]) -> dict[str, int]:
-        """Those of the keys that are there, {name in `keys`: number}."""
-        return {name: self.number(key) for key, name in keys.items() if self.has(key)}
+    def numbers(self, *keys: str) -> dict[str, int]:
+        """Those of the keys that are there."""
+        return {key: self.number(key) for key in keys if self.has(key)}
 
     def neutral(self, key: str, accepted: Sequence[Any], reason: str) -> None:
         """Refuse a key that changes the arithmetic unless it has a value that does not."""

@@ -58,6 +58,8 @@ CLASSES = {
     "JumpReluAutoEncoder": _Class("jumprelu", False, _PLAIN | {"threshold": (_F,)}, "b_dec"),
 }
 _ORIGIN = {"lm_name": "model_name", "submodule_name": "hook_name", "layer": "layer"}
+_DETAILS = {"k": "k", "group_sizes": "group_sizes"}
+_UNSET = "the threshold was never set, which leaves a plain ReLU"
 
 
 def plan(folder: Path, options: Mapping[str, bool]) -> Plan:
@@ -92,6 +94,7 @@ def plan(folder: Path, options: Mapping[str, bool]) -> Plan:
             "threshold": None if unset else threshold,
             "k": k if kind.activation == "topk" else None,
             "gate": (t["gate_bias"], t["r_mag"].exp()) if gated else None,
+            "notes": [_UNSET] * unset,
         }
 
     # before the class had a threshold, neither it nor k was among the tensors
@@ -100,10 +103,15 @@ def plan(folder: Path, options: Mapping[str, bool]) -> Plan:
         f"{kind.activation} (from {name})",
         kind.shapes,
         build,
-        trainer.numbers({_D: _D, _F: _F}),
+        trainer.numbers(_D, _F),
         optional=optional if "k" in kind.shapes else (),
         whole=("k", "group_sizes"),
-        origin=trainer.said(_ORIGIN) | buffer.said({"ctx_len": "context_size", "io": "io"}),
+        origin={
+            **trainer.said(_ORIGIN),
+            **buffer.said({"ctx_len": "context_size"}),
+            "training_architecture": name,
+            "training_architecture_details": trainer.said(_DETAILS),
+        },
     )
 
 

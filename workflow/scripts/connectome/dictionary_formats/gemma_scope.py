@@ -16,6 +16,7 @@ WEIGHTS = ("params.npz", "params.safetensors")
 FILES = ("config.json",)
 OPTIONS = ("embedding", "transcoder")
 
+_SCALED = "weights are scaled from plain to scaled embeddings"
 _SKIP = "affine_skip_connection"
 _ORIGIN = {
     "model_name": "model_name",
@@ -66,6 +67,7 @@ def plan(folder: Path, options: Mapping[str, bool]) -> Plan:
             "transcoder": transcoder,
             "threshold": t["threshold"],
             "skip": t[_SKIP].T if _SKIP in t else None,
+            "notes": [_SCALED] * embedding,
         }
 
     return Plan(
@@ -75,5 +77,4 @@ def plan(folder: Path, options: Mapping[str, bool]) -> Plan:
         optional=("scaling_factor", _SKIP),
         any_case=True,
         origin=origin,
-        notes=["weights are scaled from plain to scaled embeddings"] if embedding else [],
     )

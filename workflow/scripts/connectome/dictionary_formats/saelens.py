@@ -91,12 +91,11 @@ def plan(folder: Path, options: Mapping[str, bool]) -> Plan:
             "gate": (t["b_gate"], t["r_mag"].exp()) if activation == "gated" else None,
         }
 
-    sizes = config.numbers({"d_in": "d_in", "d_sae": "d_sae"})
     return Plan(
         shown,
         shapes,
         build,
-        sizes | (config.numbers({"d_out": "d_out"}) if transcoder else {}),
+        config.numbers("d_in", "d_sae", *(["d_out"] if transcoder else [])),
         optional=("scaling_factor",),
         hints={"log_threshold": _TRAINED, "topk_threshold": _TRAINED},
         origin={**origin, "normalisation": "none"},
