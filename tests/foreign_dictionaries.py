@@ -182,9 +182,9 @@ def saelens_jumprelu_skip_transcoder(folder: Path) -> Example:
 
 OLD = {
     "model_name": "gpt2-small", "hook_point": "blocks.8.hook_resid_pre", "hook_point_layer": 8,
-    "hook_point_head_index": None, "dataset_path": "texts", "context_size": 128, "normalize_activations": False,
-    "use_ghost_grads": False, "l1_coefficient": 1, "metadata": KeyError,
-    "reshape_activations": KeyError,
+    "hook_point_head_index": None, "dataset_path": "texts", "context_size": 128,
+    "normalize_activations": False, "use_ghost_grads": False, "l1_coefficient": 1,
+    "reshape_activations": KeyError, "metadata": KeyError,
 }  # fmt: skip
 
 
