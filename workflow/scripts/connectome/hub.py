@@ -1,6 +1,6 @@
 """The Hugging Face hub: fetched once, on a machine with a network; read from the local cache after.
 
-Only `fetch_model` and `fetch_dataset` use the network, and only `fetch.py` calls them.
+Only `fetch`, `fetch_model` and `fetch_dataset` use the network, and only `fetch.py` asks for them.
 Tokens of gated repositories are read from the environment by huggingface_hub itself (HF_TOKEN);
 none is ever handed over here.
 """
@@ -88,7 +88,7 @@ def fetch_model(name: str, revision: str | None, cache: Path | None) -> Fetched:
             )
         return [*_MODEL_FILES, _SHARDS]
 
-    return _fetch("model", name, revision, cache, choose, ModelError)
+    return fetch("model", name, revision, cache, choose, ModelError)
 
 
 def fetch_dataset(name: str, revision: str | None, cache: Path | None) -> Fetched:
@@ -102,10 +102,10 @@ def fetch_dataset(name: str, revision: str | None, cache: Path | None) -> Fetche
             )
         return list(_DATASET_FILES)
 
-    return _fetch("dataset", name, revision, cache, choose, DataError)
+    return fetch("dataset", name, revision, cache, choose, DataError)
 
 
-def _fetch(
+def fetch(
     kind: str,
     name: str,
     revision: str | None,
@@ -113,7 +113,10 @@ def _fetch(
     choose: Callable[[Sequence[str]], list[str]],
     failure: type[ConnectomeError],
 ) -> Fetched:
-    """Fetch what `choose` picks of the files of a repository, at one commit."""
+    """Bring what `choose` picks of the files of a repository, as patterns, to the cache.
+
+    kind: model or dataset; failure: the error that is raised, in one sentence.
+    """
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,

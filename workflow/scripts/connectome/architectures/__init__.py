@@ -3,9 +3,10 @@
 A module offers `dimensions(config)`, `shapes(config)` (tensor names and shapes of a checkpoint),
 `raw(config, tensors)` (the same weights by role), `PREFIX` (of tensor names, which some checkpoints
 leave out), `BUFFERS` (a pattern of tensors that hold no weights of their own), `TIED` (embedding
-and unembedding), `SQUARE` (whether the heads' widths must add up to the model's) and `HANDLED`
-(values of the keys of config.json that change the arithmetic, or ANY); where checkpoints disagree
-on a name, `ALIASES` (other names of a tensor). It needs nothing beyond the standard library: shapes
+and unembedding), `SQUARE` (whether the heads' widths must add up to the model's), `MODULES` (paths
+of the modules of transformers whose output is that of a site) and `HANDLED` (values of the keys of
+config.json that change the arithmetic, or ANY); where checkpoints disagree on a name, `ALIASES`
+(other names of a tensor). It needs nothing beyond the standard library: shapes
 are checked when the workflow is parsed. Adding an architecture is adding one file.
 """
 

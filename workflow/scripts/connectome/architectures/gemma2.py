@@ -12,6 +12,11 @@ from typing import Any
 from connectome.architectures import ANY, Dimensions, Raw, layer_windows, llama
 
 PREFIX, BUFFERS, TIED, SQUARE = llama.PREFIX, llama.BUFFERS, llama.TIED, llama.SQUARE
+MODULES = llama.MODULES | {  # what a module writes is behind its second norm
+    "attn": "model.layers.{}.post_attention_layernorm",
+    "mlp.in": "model.layers.{}.pre_feedforward_layernorm",
+    "mlp": "model.layers.{}.post_feedforward_layernorm",
+}
 HANDLED = {key: values for key, values in llama.HANDLED.items() if key != "hidden_act"} | {
     "hidden_activation": ("gelu_pytorch_tanh", "gelu", "gelu_new", "silu", "relu"),
     "attention_bias": (False,),

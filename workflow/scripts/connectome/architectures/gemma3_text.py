@@ -10,6 +10,7 @@ from typing import Any
 from connectome.architectures import ANY, Dimensions, gemma2, layer_windows, llama
 
 PREFIX, BUFFERS, TIED, SQUARE = llama.PREFIX, llama.BUFFERS, llama.TIED, llama.SQUARE
+MODULES = gemma2.MODULES
 HANDLED = {key: values for key, values in gemma2.HANDLED.items() if "softcap" not in key} | {
     "final_logit_softcapping": ANY,
     "rope_parameters.full_attention.rope_type": llama.STRETCHES,

@@ -9,6 +9,13 @@ PREFIX = "transformer."
 BUFFERS = r"\.attn\.(masked_)?bias$|^lm_head\.weight$"
 TIED = ("wte.weight", "lm_head.weight")
 SQUARE = True  # the heads' widths add up to the model's
+MODULES = {
+    "embed": "transformer.drop",
+    "attn": "transformer.h.{}.attn",
+    "mlp.in": "transformer.h.{}.ln_2",
+    "mlp": "transformer.h.{}.mlp",
+    "resid": "transformer.h.{}",
+}
 HANDLED = {
     "activation_function": ("gelu_new", "gelu_pytorch_tanh", "gelu", "relu", "silu"),
     "scale_attn_weights": (True,),

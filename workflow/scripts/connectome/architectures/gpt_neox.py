@@ -13,6 +13,13 @@ BUFFERS = r"\.attention\.(masked_)?bias$|rotary_emb\.inv_freq$|^lm_head\.weight$
 TIED = ("embed_in.weight", "lm_head.weight")
 ALIASES = {"embed_out.weight": "lm_head.weight"}  # older and newer names of the unembedding
 SQUARE = True
+MODULES = {
+    "embed": "gpt_neox.emb_dropout",
+    "attn": "gpt_neox.layers.{}.attention",
+    "mlp.in": "gpt_neox.layers.{}.post_attention_layernorm",
+    "mlp": "gpt_neox.layers.{}.mlp",
+    "resid": "gpt_neox.layers.{}",
+}
 HANDLED = {
     "hidden_act": ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "relu", "silu"),
     "use_parallel_residual": (True, False),

@@ -12,6 +12,13 @@ PREFIX = "model."
 BUFFERS = r"rotary_emb\.inv_freq$|^lm_head\.weight$"
 TIED = ("embed_tokens.weight", "lm_head.weight")
 SQUARE = False
+MODULES = {
+    "embed": "model.embed_tokens",
+    "attn": "model.layers.{}.self_attn",
+    "mlp.in": "model.layers.{}.post_attention_layernorm",
+    "mlp": "model.layers.{}.mlp",
+    "resid": "model.layers.{}",
+}
 STRETCHES = ("default", "linear", "llama3")
 HANDLED = {
     "hidden_act": ("silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu"),

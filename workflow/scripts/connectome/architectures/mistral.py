@@ -7,6 +7,7 @@ from typing import Any
 from connectome.architectures import ANY, Dimensions, layer_windows, llama
 
 PREFIX, BUFFERS, TIED, SQUARE = llama.PREFIX, llama.BUFFERS, llama.TIED, llama.SQUARE
+MODULES = llama.MODULES
 HANDLED = llama.HANDLED | {"sliding_window": ANY}
 shapes, raw = llama.shapes, llama.raw
 

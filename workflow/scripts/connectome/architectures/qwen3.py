@@ -7,6 +7,7 @@ from typing import Any
 from connectome.architectures import Dimensions, Raw, llama, qwen2
 
 PREFIX, BUFFERS, TIED, SQUARE = llama.PREFIX, llama.BUFFERS, llama.TIED, llama.SQUARE
+MODULES = llama.MODULES
 HANDLED = qwen2.HANDLED
 
 

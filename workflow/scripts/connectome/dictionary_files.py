@@ -1,0 +1,323 @@
+"""Folders of dictionaries: four layouts read into one form, one written.
+
+Nothing in a file is ever executed, repaired or filled in. What changes the arithmetic is followed,
+or refused in one sentence with the file, the key, the value found and those that are handled.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from connectome import dictionary_formats, dictionary_hooks
+from connectome.command import atomic, canonical
+from connectome.dictionaries import Dictionary
+from connectome.dictionary_folds import fold_decoder_norms
+from connectome.dictionary_formats import Plan, saelens
+from connectome.errors import DataError
+
+_LEAST_TORCH = "2.6"  # before, loading weights alone could run code (CVE-2025-32434)
+_RESCALED = "features are shown times the lengths of their decoder rows, by which they are chosen"
+_SAELENS_VERSION = "6.54.12"  # the release whose layout is written; without one, keys of old count
+
+
+class Files(NamedTuple):
+    """The files of a dictionary that is written here."""
+
+    config: Path
+    weights: Path
+    sparsity: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> "Files":
+        """Those of a folder, by the names that SAELens gives them."""
+        return cls(
+            *(folder / name for name in ("cfg.json", *saelens.WEIGHTS, "sparsity.safetensors"))
+        )
+
+
+def read(
+    folder: Path, options: Mapping[str, bool] | None = None
+) -> tuple[Dictionary, dict[str, Any]]:
+    """The dictionary of a folder, in float32, and a record of what it is, for a page.
+
+    options: what its files do not say and the configuration does (`OPTIONS` of the layouts).
+    The record has layout, architecture (as read), activation, d_in, d_out, features, k, centred,
+    transcoder, skip and notes, and what the files say of model, sites and training.
+    Raises DataError.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; a dictionary lies in one of its own")
+    layout = dictionary_formats.layout_of([path.name for path in folder.iterdir()], str(folder))
+    dictionary_formats.check_options(layout, options or {}, str(folder))
+    plan: Plan = layout.plan(folder, options or {})
+    path = next(folder / name for name in layout.WEIGHTS if (folder / name).exists())
+    tensors = _checked(path, plan, _READERS[path.suffix](path))
+    fields = plan.build(tensors)
+    notes = [*fields.pop("notes", []), *[_RESCALED] * plan.rescaled]
+    dictionary = Dictionary(**{name: _plain(value) for name, value in fields.items()})
+    if plan.rescaled:
+        dictionary = fold_decoder_norms(dictionary, rescaled=True)
+    if dictionary.k is not None and dictionary.k > dictionary.features:
+        raise DataError(
+            f"{path}: k is {dictionary.k}, more than the {dictionary.features} features"
+        )
+    d_in, d_out = dictionary.widths
+    record = {
+        "layout": layout.NAME,
+        "architecture": plan.architecture,
+        "activation": dictionary.activation,
+        "d_in": d_in,
+        "d_out": d_out,
+        "features": dictionary.features,
+        "k": dictionary.k,
+        "centred": dictionary.centred,
+        "transcoder": dictionary.transcoder,
+        "skip": dictionary.skip is not None,
+        "notes": notes,
+    }
+    return dictionary, {**plan.origin, **record}
+
+
+def _plain(value: Any) -> Any:
+    """A field of a dictionary, its tensors in float32, each by itself."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return value.float().contiguous() if isinstance(value, Tensor) else value
+
+
+def _checked(path: Path, plan: Plan, stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by the names of the plan, with names, formats, shapes and values checked."""
+    tensors = {(name.lower() if plan.any_case else name): t for name, t in stored.items()}
+    unknown = sorted(set(tensors) - set(plan.shapes))
+    missing = sorted(set(plan.shapes) - set(tensors) - set(plan.optional))
+    for name in unknown:
+        if name in plan.hints:
+            raise DataError(f"{path}: tensor {name!r} is not handled; {plan.hints[name]}")
+    if missing or unknown or len(tensors) < len(stored):
+        raise DataError(
+            f"{path}: {plan.architecture} needs the tensors "
+            f"{_listed(set(plan.shapes) - set(plan.optional))}"
+            + (f" (optional: {_listed(plan.optional)})" if plan.optional else "")
+            + f", and no others; the file has {_listed(stored)}"
+        )
+    sizes = dict(plan.sizes)
+    for name, shape in plan.shapes.items():
+        if name not in tensors:
+            continue
+        tensor = tensors[name]
+        if tensor.is_floating_point() == (name in plan.whole):
+            right = "whole numbers" if name in plan.whole else "float16, bfloat16, float32, float64"
+            raise DataError(
+                f"{path}: tensor {name!r} has number format {str(tensor.dtype).split('.')[-1]}; "
+                f"handled: {right}"
+            )
+        if shape is not None:
+            _check_shape(path, name, tuple(tensor.shape), shape, sizes)
+        if name not in plan.whole:
+            tensors[name] = tensor = tensor.float()
+            if not tensor.isfinite().all():
+                raise DataError(f"{path}: tensor {name!r} has NaN or infinite values")
+    return tensors
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(sorted(names))
+
+
+def _check_shape(
+    path: Path,
+    name: str,
+    found: tuple[int, ...],
+    shape: tuple[str, ...],
+    sizes: dict[str, int],
+) -> None:
+    """Raise DataError for a shape that differs; a size that is not known yet is taken from it."""
+    if len(found) == len(shape):
+        for size, length in zip(shape, found, strict=True):
+            sizes.setdefault(size, length)
+    right = tuple(sizes.get(size, 0) for size in shape)
+    if found != right or 0 in found:
+        words = ", ".join(f"{size} = {sizes[size]}" for size in shape if size in sizes)
+        raise DataError(
+            f"{path}: tensor {name!r} has shape {list(found)}, where ({', '.join(shape)}) is "
+            f"right; settings and other tensors say {words or 'nothing of these'}"
+        )
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: not a readable safetensors file ({error}); fetch it again"
+        ) from error
+
+
+def _read_npz(path: Path) -> dict[str, Tensor]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: torch.from_numpy(file[name]) for name in file.files}
+    except Exception as error:  # what is no such file fails in many ways
+        raise DataError(
+            f"{path}: not a readable file of plain arrays ({_first_line(error)}); objects in it "
+            "are never loaded"
+        ) from error
+
+
+def _read_pt(path: Path) -> dict[str, Tensor]:
+    check_torch(torch.__version__)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what is no such file fails in many ways
+        raise DataError(
+            f"{path}: it is damaged, or a pickle of more than tensors, which is never executed "
+            f"({_first_line(error)}); save the state dict of the dictionary alone"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise DataError(f"{path}: it holds a {type(content).__name__}, not tensors by name")
+    for name, value in content.items():
+        if not isinstance(value, Tensor) or not isinstance(name, str):
+            raise DataError(
+                f"{path}: {name!r} is of type {type(value).__name__} and no tensor: an interrupted "
+                "run left it, whose scaling is not folded yet; train to the end"
+            )
+    return dict(content)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+_READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
+    ".safetensors": _read_safetensors,
+    ".npz": _read_npz,
+    ".pt": _read_pt,
+}
+
+
+def check_torch(version: str) -> None:
+    """Raise DataError for a PyTorch that might execute what lies in a pickle."""
+    if torch.torch_version.TorchVersion(version) < _LEAST_TORCH:
+        raise DataError(
+            f"PyTorch {version} may run code when it loads a .pt file; {_LEAST_TORCH} or later is "
+            "needed"
+        )
+
+
+def write(
+    files: Files,
+    dictionary: Dictionary,
+    density: Tensor,
+    metadata: Mapping[str, Any],
+    stamp: Mapping[str, str],
+) -> None:
+    """Write a dictionary as SAELens reads it; equal arguments give equal bytes.
+
+    It takes raw activations (see `dictionary_folds`); a threshold may be one number for all. What
+    was batchtopk or matryoshka in training is jumprelu here.
+    density: share of tokens on which each feature fires (F,). metadata: model_name, the names of
+    `dictionary_hooks.names_of`, context_size, prepend_bos, dataset_path, training_architecture,
+    training_architecture_details, and the rest under `connectome`.
+    Raises DataError for a kind that the layout does not have, and for NaN and infinite weights.
+    """
+    kind = (dictionary.activation, dictionary.transcoder, dictionary.skip is not None)
+    architecture = next((name for name, found in saelens.KINDS.items() if found == kind), None)
+    if architecture is None or (dictionary.transcoder and dictionary.centred):
+        what = "a transcoder" if dictionary.transcoder else "an autoencoder"
+        path = " with a skip path" if dictionary.skip is not None else ""
+        centre = " that subtracts its decoder bias" if dictionary.centred else ""
+        raise DataError(
+            f"{files.config}: the SAELens layout has no place for {what}{path}{centre} whose "
+            f"activation is {dictionary.activation!r}; a transcoder can be relu or jumprelu, as "
+            "batchtopk is once it is trained"
+        )
+    d_in, d_out = dictionary.widths
+    config: dict[str, Any] = {
+        "architecture": architecture,
+        "apply_b_dec_to_input": dictionary.centred,
+        "d_in": d_in,
+        "d_sae": dictionary.features,
+        "device": "cpu",
+        "dtype": "float32",
+        "made_by": dict(stamp),
+        "metadata": {**metadata, "sae_lens_version": _SAELENS_VERSION},
+        "normalize_activations": "none",
+        "reshape_activations": "none",
+    }
+    if dictionary.transcoder:
+        config["d_out"] = d_out
+    if dictionary.activation == "topk":
+        config |= {"k": dictionary.k, "rescale_acts_by_decoder_norm": False}
+    tensors = {name: t.detach().cpu() for name, t in _tensors(dictionary).items()}
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise DataError(f"{files.weights}: tensor {name!r} would have NaN or infinite values")
+    text = json.dumps(config, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic(files.config) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    _write_safetensors(files.weights, tensors, stamp)
+    sparsity = torch.log10(density.detach().cpu().double() + 1e-10)
+    _write_safetensors(files.sparsity, {"sparsity": sparsity}, stamp)
+
+
+def _tensors(dictionary: Dictionary) -> dict[str, Tensor]:
+    """The tensors of a dictionary by the names of SAELens."""
+    found = {
+        "W_enc": dictionary.encoder,
+        "W_dec": dictionary.decoder,
+        "b_dec": dictionary.decoder_bias,
+    }
+    if dictionary.gate is None:
+        found["b_enc"] = dictionary.encoder_bias
+    else:
+        bias, magnitude = dictionary.gate
+        found |= {"b_gate": bias, "b_mag": dictionary.encoder_bias, "r_mag": magnitude.log()}
+    if dictionary.threshold is not None:
+        found["threshold"] = dictionary.threshold.expand(dictionary.features)
+    if dictionary.skip is not None:
+        found["W_skip"] = dictionary.skip
+    return found
+
+
+def _write_safetensors(path: Path, tensors: Mapping[str, Tensor], stamp: Mapping[str, str]) -> None:
+    # copied, since tensors that share memory, as tied weights do, are refused
+    plain = {
+        name: tensor.float().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    # one entry: several would lie in an order that differs from run to run
+    meta = {"connectome": canonical({"made_by": dict(stamp)})}
+    with atomic(path) as temporary:
+        temporary.write_bytes(save(plain, meta))
+
+
+def check_fits(
+    dictionary: Dictionary, record: Mapping[str, Any], site: str, d_in: int, d_out: int
+) -> None:
+    """Raise DataError where a dictionary cannot be that of a site.
+
+    d_in, d_out: widths of what it would read there and of what it would give back.
+    record: as `read` gives it; the names of sites in it are held against `site`.
+    """
+    if dictionary.widths != (d_in, d_out):
+        has = dictionary.widths
+        raise DataError(
+            f"the dictionary of {site} reads {has[0]} and gives {has[1]} numbers a token, but there "
+            f"are {d_in} to read and {d_out} to give; it is of another model or site"
+        )
+    reads = f"{site}.in" if dictionary.transcoder else site
+    for key, right in (("hook_name", reads), ("hook_name_out", site)):
+        place = dictionary_hooks.place_of(str(record.get(key)))
+        if place not in (None, right):
+            raise DataError(
+                f"the dictionary of {site} is not of {right}: its settings say that {key} is "
+                f"{record[key]!r}, {place}"
+            )
