@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -86,6 +87,7 @@ def reproducible() -> Iterator[None]:
     settings: Any = torch.utils.deterministic
     threads, fill = torch.get_num_threads(), settings.fill_uninitialized_memory
     deterministic = torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     settings.fill_uninitialized_memory = False  # costs 6 % of the time; nothing reads that memory
