@@ -198,7 +198,7 @@ def _train(
         weights, optimizer, run = _restored(*found, settings, kind, device)
         print(f"going on after step {run.step}", file=sys.stderr)
     peak = settings.learning_rate or kind.learning_rate(settings.features)
-    every = max(1, settings.steps // CURVE_POINTS)
+    every = math.ceil(settings.steps / CURVE_POINTS)
     saved = time.monotonic()
 
     def numbers(step: int) -> str:
@@ -250,7 +250,9 @@ def _point(
             f"the training diverged (step {run.step}, rate {rate:.3g}); use a smaller learning_rate"
         )
     spread = float((y - y.mean(dim=0)).double().square().sum()) / len(y)
-    theta = run.threshold if weights.threshold is None else float(weights.threshold.mean())
+    theta = run.threshold
+    if weights.threshold is not None:
+        theta = float(weights.threshold.detach().mean())
     return {
         "step": run.step,
         "tokens": run.step * run.batch,

@@ -125,7 +125,7 @@ def largest(h: Tensor, count: int, guess: float) -> tuple[Tensor, float]:
     places = (flat > max(SLACK * guess, 0.0)).nonzero().squeeze(1)
     if len(places) < count and guess > 0:
         places = (flat > 0).nonzero().squeeze(1)
-    if len(places) <= count:
+    if len(places) < count:
         return places, 0.0
     values = flat[places]
     cut = values.topk(count, sorted=False).values.min()

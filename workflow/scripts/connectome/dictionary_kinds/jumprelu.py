@@ -13,7 +13,7 @@ from connectome.dictionary_settings import DictionarySettings
 from connectome.dictionary_weights import Run, Weights
 
 ACTIVATION, THRESHOLD, REVIVES, FIRST_BETA = "jumprelu", "learnt", False, 0.0
-BANDWIDTH = 0.001
+BANDWIDTH = 0.03
 
 
 def learning_rate(features: int) -> float:
