@@ -100,8 +100,10 @@ CASES = [
 ]
 
 
+@pytest.mark.parametrize("dense", [0, 1], ids=["products", "bags"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case.values())))
-def test_loss_and_gradients_are_those_of_the_plain_formulas(case):
+def test_loss_and_gradients_are_those_of_the_plain_formulas(monkeypatch, case, dense):
+    monkeypatch.setattr(sparse_products, "DENSE", dense)
     settings = settings_of(**case)
     weights, x, y = drawn(settings, d_out=5 if settings.transcoder else None)
     for dead in ([], [4], [0, 2, 3, 7, 9, 11]):
