@@ -95,7 +95,7 @@ def write_state(path):
     from connectome.training_state import Run, save_run
 
     weights = {"w": torch.arange(400_000, dtype=torch.float32)}
-    save_run(path, Run(1, weights, {}, {}, [], []), "")
+    save_run(path, Run(1, weights, {}, {}, [], []), STAMP)
 
 
 def write_stream(path):

@@ -160,15 +160,20 @@ def test_a_run_cut_off_anywhere_ends_in_the_same_bytes(tmp_path, monkeypatch, ca
 
 def test_a_state_of_other_settings_or_code_is_not_used(tmp_path, capsys):
     cfg = training.TrainingConfig.from_dict({**TINY, "steps": 2})
-    training.train(cfg, tmp_path, "a")
-    for other, code in (({"learning_rate": 0.001}, "a"), ({}, "b")):
+    code = '{"training.py":"a"}'
+    training.train(cfg, tmp_path, code)
+    changes = {
+        "learning_rate was 0.003, is 0.001": ({"learning_rate": 0.001}, code),
+        "learning_rate was 0.001, is 0.003; training.py changed": ({}, '{"training.py":"b"}'),
+    }
+    for reason, (other, digests) in changes.items():
         capsys.readouterr()
         changed = training.TrainingConfig.from_dict({**TINY, "steps": 2, **other})
-        training.train(changed, tmp_path, code)
-        assert "of other settings or code, not used" in capsys.readouterr().err
+        training.train(changed, tmp_path, digests)
+        assert f"not used: {reason}\n" in capsys.readouterr().err
     (tmp_path / "state.safetensors").write_bytes(b"cut off")
-    training.train(cfg, tmp_path, "a")
-    assert "not used" in capsys.readouterr().err
+    training.train(cfg, tmp_path, code)
+    assert "not used: it is no state, or a damaged one" in capsys.readouterr().err
 
 
 def test_a_killed_process_is_finished_by_the_same_command(tmp_path):

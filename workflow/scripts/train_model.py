@@ -5,7 +5,7 @@ from pathlib import Path
 
 from transformers import GenerationConfig
 
-from connectome import command, digest, language, tables, tokenizer, training, training_state
+from connectome import command, digest, language, resumption, tables, tokenizer, training
 
 
 def main(args: argparse.Namespace) -> None:
@@ -20,7 +20,7 @@ def main(args: argparse.Namespace) -> None:
     for step, weights in trained.checkpoints.items():
         training.save_model(args.checkpoint_dir / str(step), trained.config, weights)
     tables.write_table(args.curve, training.curve_columns(trained.curve), args.stamp)
-    training_state.discard(args.state)
+    resumption.discard(args.state / training.STATE_FILE)
 
 
 if __name__ == "__main__":

@@ -79,19 +79,21 @@ def _line(dictionary: Dictionary, h: Tensor) -> Tensor:
 
 
 def fires(dictionary: Dictionary, h: Tensor) -> Tensor:
-    """Which features may be above 0, bool (..., F): beyond the threshold, or among the k largest.
-
-    Of equal pre-activations at the cut of topk those of lowest number are taken.
-    """
+    """Which features may be above 0, bool (..., F): beyond a threshold, or among the k largest."""
     if dictionary.gate is not None:
         return h + dictionary.gate[0] > 0
     if dictionary.threshold is not None:
         return h > dictionary.threshold
     if dictionary.k is None or dictionary.k >= h.shape[-1]:
         return torch.ones_like(h, dtype=torch.bool)
-    cut = h.topk(dictionary.k, dim=-1).values[..., -1:]
+    return largest_of_rows(h, dictionary.k)
+
+
+def largest_of_rows(h: Tensor, k: int) -> Tensor:
+    """Which k entries of each row of h (..., F) are largest, bool; of equal ones the first."""
+    cut = h.topk(k, dim=-1).values[..., -1:]
     above, level = h > cut, h == cut
-    room = dictionary.k - above.sum(-1, keepdim=True)
+    room = k - above.sum(-1, keepdim=True)
     return above | (level & (level.cumsum(-1) <= room))
 
 

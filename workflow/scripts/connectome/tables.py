@@ -86,6 +86,48 @@ def read_meta(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a Parquet file of this workflow ({error})") from error
 
 
+@contextlib.contextmanager
+def _opened(path: Path, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    """An open part file. Raises DataError where it is damaged or lacks one of the columns."""
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not a readable Parquet file ({error})") from error
+    with file:
+        for column in columns:
+            if column not in file.schema_arrow.names:
+                raise DataError(
+                    f"{path}: column {column!r} was not recorded; it has "
+                    f"{', '.join(file.schema_arrow.names)}"
+                )
+        yield file
+
+
+def row_groups(paths: Sequence[Path]) -> list[tuple[Path, int]]:
+    """Every row group of part files, in the order given: file and number within it."""
+    groups: list[tuple[Path, int]] = []
+    for path in paths:
+        with _opened(path) as file:
+            groups += [(path, number) for number in range(file.metadata.num_row_groups)]
+    return groups
+
+
+def read_group(path: Path, number: int, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    """Columns (rows,) of one row group, FixedSizeList columns as matrices (rows, width).
+
+    Raises DataError naming the part that lacks a column.
+    """
+    with _opened(path, columns) as file:
+        table = file.read_row_group(number, columns=list(columns))
+    return {name: _values(table[name].combine_chunks()) for name in columns}
+
+
+def _values(column: pa.Array) -> np.ndarray:
+    if not pa.types.is_fixed_size_list(column.type):
+        return column.to_numpy(zero_copy_only=False)
+    return column.flatten().to_numpy().reshape(-1, column.type.list_size)
+
+
 def iter_column(
     paths: Sequence[Path], column: str, keys: Sequence[str] = (), batch_rows: int = 8192
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
@@ -95,25 +137,15 @@ def iter_column(
     Raises DataError naming the part that lacks the column.
     """
     for path in paths:
-        try:
-            file = pq.ParquetFile(path)
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{path}: not a readable Parquet file ({error})") from error
-        with file:
-            if column not in file.schema_arrow.names:
-                raise DataError(
-                    f"{path}: column {column!r} was not recorded; it has "
-                    f"{', '.join(file.schema_arrow.names)}"
-                )
+        with _opened(path, [column, *keys]) as file:
             width = file.schema_arrow.field(column).type.list_size
             if file.metadata.num_rows == 0:
                 # a consumer learns the width even where there are no rows
                 yield np.empty((0, width), np.float32), {key: np.empty(0, int) for key in keys}
             for batch in file.iter_batches(batch_rows, columns=[column, *keys]):
-                values = batch.column(column).flatten().to_numpy().reshape(-1, width)
                 yield (
-                    values,
-                    {key: batch.column(key).to_numpy(zero_copy_only=False) for key in keys},
+                    _values(batch.column(column)),
+                    {key: _values(batch.column(key)) for key in keys},
                 )
 
 

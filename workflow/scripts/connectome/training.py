@@ -6,8 +6,6 @@ of a step is a function of (seed, step) alone; with the saved weights and optimi
 that was cut off anywhere ends in the same bytes as an undisturbed one.
 """
 
-import contextlib
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -18,12 +16,11 @@ import numpy as np
 import torch
 from safetensors.torch import save
 from torch.nn import functional
-from tqdm import tqdm
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers import __version__ as transformers_version
 
-from connectome import language
-from connectome.command import atomic
+from connectome import language, resumption
+from connectome.command import atomic, canonical
 from connectome.errors import ConfigError
 from connectome.tokenizer import START_ID
 from connectome.training_state import STATE_FILE, CurvePoint, Run, load_run, save_run
@@ -267,40 +264,6 @@ def _optimizer(model: GPT2LMHeadModel) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, betas=BETAS, fused=True)
 
 
-def _moments(optimizer: torch.optim.AdamW) -> dict[str, torch.Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{number}/{name}": value
-        for number, entry in state.items()
-        for name, value in entry.items()
-    }
-
-
-def _restore_moments(optimizer: torch.optim.AdamW, moments: Mapping[str, torch.Tensor]) -> None:
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in moments.items():
-        number, _, name = key.partition("/")
-        state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-
-
-@contextlib.contextmanager
-def _reproducible() -> Iterator[None]:
-    """One thread and deterministic kernels, put back afterwards."""
-    settings: Any = torch.utils.deterministic
-    threads, fill = torch.get_num_threads(), settings.fill_uninitialized_memory
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    settings.fill_uninitialized_memory = False  # costs 6 % of the time; nothing reads that memory
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
-        settings.fill_uninitialized_memory = fill
-
-
 def train(cfg: TrainingConfig, state: Path, code: str = "") -> TrainedModel:
     """Train a model, going on from `state` where a run of the same settings was cut off.
 
@@ -308,30 +271,34 @@ def train(cfg: TrainingConfig, state: Path, code: str = "") -> TrainedModel:
     `code` is the digest of the code: a state of other code or settings is not used.
     Progress goes to stderr: a bar on a terminal, else a line every hundred steps.
     """
-    with _reproducible():
-        return _train(cfg, state / STATE_FILE, _identity(cfg, code))
-
-
-def _identity(cfg: TrainingConfig, code: str) -> str:
     versions = {"torch": torch.__version__, "transformers": transformers_version}
-    return json.dumps({"cfg": vars(cfg), "code": code, **versions}, sort_keys=True)
+    identity = {"cfg": canonical({**vars(cfg), **versions}), "code": code}
+    with resumption.reproducible():
+        return _train(cfg, state / STATE_FILE, identity)
 
 
-def _train(cfg: TrainingConfig, state: Path, identity: str) -> TrainedModel:
+def _train(cfg: TrainingConfig, state: Path, identity: Mapping[str, str]) -> TrainedModel:
     ids = {piece: number for number, piece in enumerate(language.words(), START_ID + 1)}
     model = new_model(cfg, len(ids) + 1)
     optimizer = _optimizer(model)
     probes = [probe_of(task, cfg.evaluate_pairs, ids) for task in language.task_names()]
     run = load_run(state, identity)
     if run is None:
-        if state.exists():
-            print(f"{state}: of other settings or code, not used", file=sys.stderr)
         run = Run(0, _weights(model), {}, {}, accuracies(model, probes, 0), [])
     else:
         print(f"going on after step {run.step}", file=sys.stderr)
         model.load_state_dict({**run.weights, UNEMBEDDING: run.weights[EMBEDDING]})
-        _restore_moments(optimizer, run.moments)
-    for step in _progress(range(run.step + 1, cfg.steps + 1), run):
+        resumption.restore_moments(optimizer, run.moments)
+
+    def scores(step: int) -> str:
+        measured = [
+            f"{point.task} {point.value:.2f}"
+            for point in run.curve
+            if point.step == step and point.quantity == "accuracy"
+        ]
+        return f"held-out accuracy: {', '.join(measured)}" if measured else ""
+
+    for step in resumption.progress(range(run.step + 1, cfg.steps + 1), REPORT_EVERY, scores):
         rate = learning_rate(cfg, step)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -351,26 +318,9 @@ def _train(cfg: TrainingConfig, state: Path, identity: str) -> TrainedModel:
         if step in cfg.checkpoints:
             run.checkpoints[step] = _weights(model)
         if last or step % SAVE_EVERY == 0:
-            run.weights, run.moments = _weights(model), _moments(optimizer)
+            run.weights, run.moments = _weights(model), resumption.moments(optimizer)
             save_run(state, run, identity)
     return TrainedModel(model.config, run.weights, run.checkpoints, run.curve)
-
-
-def _progress(steps: range, run: Run) -> Iterator[int]:
-    """The steps, shown as a bar on a terminal, else as a line every hundred steps."""
-    if sys.stderr.isatty():
-        yield from tqdm(steps, initial=steps.start - 1, total=steps.stop - 1, unit="step")
-        return
-    for step in steps:
-        yield step
-        if step % REPORT_EVERY == 0 or step == steps.stop - 1:
-            measured = [
-                f"{point.task} {point.value:.2f}"
-                for point in run.curve
-                if point.step == step and point.quantity == "accuracy"
-            ]
-            scores = f"; held-out accuracy: {', '.join(measured)}" if measured else ""
-            print(f"step {step} of {steps.stop - 1}{scores}", file=sys.stderr, flush=True)
 
 
 def save_model(directory: Path, config: GPT2Config, weights: Mapping[str, torch.Tensor]) -> None:

@@ -1,15 +1,12 @@
-"""State of a training run that may be cut off: one safetensors file, complete or absent."""
+"""State of a training run of the embedded model, as tensors and a record of one file."""
 
-import contextlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from connectome.command import atomic
+from connectome.resumption import load_state, save_state
 
 STATE_FILE = "state.safetensors"
 
@@ -36,7 +33,7 @@ class Run:
     losses: list[float]  # since the last measurement
 
 
-def save_run(path: Path, run: Run, identity: str) -> None:
+def save_run(path: Path, run: Run, identity: Mapping[str, str]) -> None:
     """Write the state of a run as one file, complete or absent."""
     tensors = {f"weights/{name}": value for name, value in run.weights.items()}
     tensors |= {f"moments/{name}": value for name, value in run.moments.items()}
@@ -44,22 +41,15 @@ def save_run(path: Path, run: Run, identity: str) -> None:
         tensors |= {f"checkpoint/{step}/{name}": value for name, value in weights.items()}
     curve = [[point.step, point.quantity, point.task, point.value] for point in run.curve]
     record = {"step": run.step, "curve": curve, "losses": run.losses}
-    with atomic(path) as temporary:
-        # save_file would tell of a full disk in its own words
-        temporary.write_bytes(save(tensors, {"identity": identity, "run": json.dumps(record)}))
+    save_state(path, tensors, record, identity)
 
 
-def load_run(path: Path, identity: str) -> Run | None:
+def load_run(path: Path, identity: Mapping[str, str]) -> Run | None:
     """The state of a cut-off run; None where there is none of this configuration and code."""
-    try:
-        with safe_open(path, "pt") as file:
-            meta = file.metadata() or {}
-            if meta.get("identity") != identity:
-                return None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
+    found = load_state(path, identity)
+    if found is None:
         return None
-    record = json.loads(meta["run"])
+    tensors, record = found
     groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "moments": {}}
     checkpoints: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
@@ -73,11 +63,3 @@ def load_run(path: Path, identity: str) -> Run | None:
     return Run(
         record["step"], **groups, checkpoints=checkpoints, curve=curve, losses=record["losses"]
     )
-
-
-def discard(folder: Path) -> None:
-    """Remove the state of a finished run, and what a killed process left half written."""
-    for path in folder.glob(f"*{STATE_FILE}*"):
-        path.unlink()
-    with contextlib.suppress(OSError):  # something else lies there: not ours to remove
-        folder.rmdir()
