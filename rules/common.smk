@@ -279,7 +279,9 @@ def engine_dictionaries(wildcards):
 def foreign_files(wildcards):
     """Files of a dictionary that was made elsewhere: declared, so that new ones make all stale."""
     try:
-        return configuration.dictionary_files(config, wildcards.dictionary, wildcards.site)
+        source = config["dictionaries"][wildcards.dictionary]["load"][wildcards.site]
+        files = dictionary_config.foreign_files(source, configuration.cache_of(config))
+        return [own(path) for path in files]
     except ConnectomeError as error:
         raise WorkflowError(f"dictionaries.{wildcards.dictionary}.load.{wildcards.site}: {error}")
 

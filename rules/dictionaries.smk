@@ -9,6 +9,7 @@ rule dictionaries:
 
 rule train_dictionary:
     input:
+        model="<results>/{model}/model.json",
         activations=lambda wildcards: activation_parts(wildcards.model),
     output:
         config="<results>/{model}/{dictionary}/{run}/{site}/cfg.json",
@@ -36,8 +37,9 @@ rule train_dictionary:
         cfg=dictionary_slice,
         code=code_of("train_dictionary"),
     shell:
-        "{resources.python:q} {resources.scripts:q}/train_dictionary.py"
+        "{resources.python:q} {resources.scripts:q}/train_dictionary.py --model {input.model:q}"
         " --activations {input.activations:q} --site {wildcards.site}"
+        ' --state "$(dirname {output.config:q})/.training"'
         " --config {output.config:q} --weights {output.weights:q} --sparsity {output.sparsity:q}"
         " --record {output.record:q} --curve {output.curve:q}"
         " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
@@ -45,7 +47,8 @@ rule train_dictionary:
 
 rule load_dictionary:
     input:
-        foreign_files,
+        model="<results>/{model}/model.json",
+        files=foreign_files,
     output:
         config="<results>/{model}/{dictionary}/dictionary/{site}/cfg.json",
         weights="<results>/{model}/{dictionary}/dictionary/{site}/sae_weights.safetensors",
@@ -68,8 +71,8 @@ rule load_dictionary:
         cfg=foreign_slice,
         code=code_of("load_dictionary"),
     shell:
-        "{resources.python:q} {resources.scripts:q}/load_dictionary.py --files {input:q}"
-        " --site {wildcards.site} --config {output.config:q} --weights {output.weights:q} --record {output.record:q}"
+        "{resources.python:q} {resources.scripts:q}/load_dictionary.py --model {input.model:q}"
+        " --files {input.files:q} --site {wildcards.site} --config {output.config:q} --weights {output.weights:q} --record {output.record:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 

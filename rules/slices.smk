@@ -112,7 +112,7 @@ def dictionary_slice(wildcards):
 def foreign_slice(wildcards):
     """`cfg` of load_dictionary: what is taken for granted of the files."""
     source = config["dictionaries"][wildcards.dictionary]["load"][wildcards.site]
-    return canonical({"allow_unset_threshold": source.get("allow_unset_threshold", False)})
+    return canonical({"options": dictionary_config.options_of(source)})
 
 
 def quality_slice(wildcards):

@@ -181,14 +181,15 @@ def cache_of(config: Config) -> Path | None:
 
 
 def to_fetch(config: Config) -> dict[str, list[dict[str, str | None]]]:
-    """What the configuration takes from the hub: names and revisions of models and data sets."""
+    """What the configuration takes from the hub: names and revisions of all."""
     sources = [source for source in config["models"].values() if "hub" in source]
     models = [{"name": s["hub"], "revision": s.get("revision")} for s in sources]
     corpus = config["corpus"]
     datasets: list[dict[str, str | None]] = []
     if "dataset" in corpus and not Path(corpus["dataset"]).is_dir():
         datasets.append({"name": corpus["dataset"], "revision": corpus.get("revision")})
-    return {"models": models, "datasets": datasets}
+    dictionaries = dictionary_config.to_fetch(config)
+    return {"models": models, "datasets": datasets, "dictionaries": dictionaries}
 
 
 def size_of(config: Config, model: str) -> Dimensions | None:
@@ -250,7 +251,7 @@ def check(config: Config, conda: bool = False) -> None:
     faults.extend(_task_faults(config))
     faults.extend(_reference_faults(config))
     faults.extend(_shard_faults(config))
-    faults.extend(dictionary_config.faults(config, layers))
+    faults.extend(dictionary_config.faults(config, layers, cache_of(config)))
     if not faults:  # it builds on names that are right
         faults.extend(model_tasks.faults(config))
     if not conda:

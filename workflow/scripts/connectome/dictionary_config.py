@@ -6,16 +6,17 @@ Standard library alone: it runs whenever the workflow is parsed.
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from connectome import model_tasks
-from connectome.errors import did_you_mean
+from connectome import dictionary_formats, dictionary_hub, model_tasks
+from connectome.dictionary_settings import DictionarySettings
+from connectome.errors import ConfigError, ConnectomeError, NotFetchedError, did_you_mean
 
 Config = Mapping[str, Any]
 NATIVE = "neurons"
 MAIN = "dictionary"  # run that is mapped; those of a sweep are trained and judged only
-ARCHITECTURES = ("relu", "topk", "batchtopk", "jumprelu", "matryoshka")
+OPTIONS = ("allow_unset_threshold", "embedding", "transcoder")
 SPARSITY = {"relu": 0.05, "jumprelu": 1.0}  # weight of what keeps features few, by default
 
 
@@ -110,8 +111,49 @@ def recorded_of(config: Config, model: str) -> list[str]:
     return list(found)
 
 
-def faults(config: Config, layers: Mapping[str, int]) -> Iterator[str]:
-    """What is wrong with the dictionaries, a sentence each; `layers` of the models so far known."""
+def foreign_folder(source: Mapping[str, Any], cache: Path | None) -> Path:
+    """Folder of a dictionary that was made elsewhere.
+
+    Raises NotFetchedError where it is of the hub and not in the local cache.
+    """
+    if "path" in source:
+        return Path(source["path"])
+    names = source["hub"], source.get("revision"), source.get("folder", "")
+    return dictionary_hub.cached_dictionary(*names, cache)
+
+
+def foreign_files(source: Mapping[str, Any], cache: Path | None) -> list[Path]:
+    """Its files that are read. Raises DataError where it is not one dictionary."""
+    folder = foreign_folder(source, cache)
+    here = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    layout = dictionary_formats.layout_of(here, str(folder))
+    return [folder / name for name in (*layout.WEIGHTS, *layout.FILES) if name in here]
+
+
+def options_of(source: Mapping[str, Any]) -> dict[str, bool]:
+    """What the files of a dictionary do not say, so the configuration does."""
+    return {key: source[key] for key in OPTIONS if key in source}
+
+
+def to_fetch(config: Config) -> list[dict[str, str | None]]:
+    """Dictionaries by hub id: names, revisions, folders."""
+    sources = [
+        source
+        for spec in config["dictionaries"].values()
+        for source in spec.get("load", {}).values()
+    ]
+    return [
+        {"name": s["hub"], "revision": s.get("revision"), "folder": s.get("folder", "")}
+        for s in sources
+        if "hub" in s
+    ]
+
+
+def faults(config: Config, layers: Mapping[str, int], cache: Path | None) -> Iterator[str]:
+    """What is wrong with the dictionaries, a sentence each.
+
+    layers: of the models that are known so far; cache: of the hub.
+    """
     for name, spec in config["dictionaries"].items():
         place = f"dictionaries.{name}"
         if name == NATIVE:
@@ -126,14 +168,23 @@ def faults(config: Config, layers: Mapping[str, int]) -> Iterator[str]:
                         f"{place}: {site!r} does not exist: model {model!r} has {layers[model]} "
                         f"layers, numbered 0 to {layers[model] - 1}; name others, or other `models`"
                     )
+        for site, source in spec.get("load", {}).items():
+            try:
+                foreign_files(source, cache)
+            except NotFetchedError:
+                continue  # `fetch` brings it, and the rules say so to all else
+            except ConnectomeError as error:
+                yield f"{place}.load.{site}: {error}"
         if "train" in spec:
             runs = runs_of(config, name)
             if len(runs) <= len(spec.get("sweep", [])):
                 yield f"{place}.sweep: two runs are the same; each must differ from the others"
-            yield from chain.from_iterable(
-                _run_faults(f"{place}.train" if run == MAIN else f"{place}.{run}", settings, name)
-                for run, settings in runs.items()
-            )
+            for run, settings in runs.items():
+                train = {key: value for key, value in settings.items() if key != "seed"}
+                try:
+                    DictionarySettings.from_dict(train, settings["seed"])
+                except ConfigError as error:
+                    yield f"{place}.{'train' if run == MAIN else run}: {error}"
             if is_transcoder(config, name):
                 for site in sites_of(config, name):
                     if not site.startswith("mlp"):
@@ -149,23 +200,3 @@ def _name_faults(config: Config, place: str, spec: Mapping[str, Any]) -> Iterato
         for name in spec.get(key, []):
             if name not in known:
                 yield f"{place}.{key}: {name!r} is no {key[:-1]}; {did_you_mean(name, known)}"
-
-
-def _run_faults(place: str, settings: Mapping[str, Any], name: str) -> Iterator[str]:
-    architecture, features = settings["architecture"], settings["features"]
-    if architecture == "topk" and settings["transcoder"]:
-        yield (
-            f"{place}.architecture: topk cannot be that of a transcoder, for which the layout on "
-            "disk has no such kind; take batchtopk, relu or jumprelu"
-        )
-    if settings["skip"] and not settings["transcoder"]:
-        yield f"{place}.skip: only a transcoder has a skip path; add transcoder: true"
-    if settings["k"] > features:
-        yield f"{place}.k: {settings['k']} are more than the {features} features"
-    widths = settings["widths"]
-    if architecture != "matryoshka" and widths is not None:
-        yield f"{place}.widths: only matryoshka has them; leave them out"
-    if widths is not None and (widths != sorted(set(widths)) or widths[-1] != features):
-        yield (
-            f"{place}.widths: {widths} must grow and end with the number of features, {features}"
-        )

@@ -32,7 +32,7 @@ class Files(NamedTuple):
 
     config: Path
     weights: Path
-    sparsity: Path
+    sparsity: Path | None = None
 
     @classmethod
     def of(cls, folder: Path) -> "Files":
@@ -215,7 +215,7 @@ def check_torch(version: str) -> None:
 def write(
     files: Files,
     dictionary: Dictionary,
-    density: Tensor,
+    density: Tensor | None,
     metadata: Mapping[str, Any],
     stamp: Mapping[str, str],
 ) -> None:
@@ -223,8 +223,8 @@ def write(
 
     It takes raw activations (see `dictionary_folds`); a threshold may be one number for all. What
     was batchtopk or matryoshka in training is jumprelu here.
-    density: share of tokens on which each feature fires (F,). metadata: model_name, the names of
-    `dictionary_hooks.names_of`, context_size, prepend_bos, dataset_path, training_architecture,
+    density: share of tokens on which each feature fires (F,); None: nobody has counted.
+    metadata: model_name, the names of `dictionary_hooks.names_of`, context_size, prepend_bos, dataset_path, training_architecture,
     training_architecture_details, and the rest under `connectome`.
     Raises DataError for a kind that the layout does not have, and for NaN and infinite weights.
     """
@@ -264,8 +264,9 @@ def write(
     with atomic(files.config) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     _write_safetensors(files.weights, tensors, stamp)
-    sparsity = torch.log10(density.detach().cpu().double() + 1e-10)
-    _write_safetensors(files.sparsity, {"sparsity": sparsity}, stamp)
+    if density is not None and files.sparsity is not None:
+        sparsity = torch.log10(density.detach().cpu().double() + 1e-10)
+        _write_safetensors(files.sparsity, {"sparsity": sparsity}, stamp)
 
 
 def _tensors(dictionary: Dictionary) -> dict[str, Tensor]:
@@ -310,8 +311,8 @@ def check_fits(
     if dictionary.widths != (d_in, d_out):
         has = dictionary.widths
         raise DataError(
-            f"the dictionary of {site} reads {has[0]} and gives {has[1]} numbers a token, but there "
-            f"are {d_in} to read and {d_out} to give; it is of another model or site"
+            f"the dictionary of {site} reads {has[0]} and gives {has[1]} numbers a token, but "
+            f"there are {d_in} to read and {d_out} to give; it is of another model or site"
         )
     reads = f"{site}.in" if dictionary.transcoder else site
     for key, right in (("hook_name", reads), ("hook_name_out", site)):
