@@ -310,8 +310,8 @@ def check_fits(
     if dictionary.widths != (d_in, d_out):
         has = dictionary.widths
         raise DataError(
-            f"the dictionary of {site} reads {has[0]} and gives {has[1]} numbers a token, but there "
-            f"are {d_in} to read and {d_out} to give; it is of another model or site"
+            f"the dictionary of {site} reads {has[0]} and gives {has[1]} numbers a token, but "
+            f"there are {d_in} to read and {d_out} to give; it is of another model or site"
         )
     reads = f"{site}.in" if dictionary.transcoder else site
     for key, right in (("hook_name", reads), ("hook_name_out", site)):
