@@ -3,9 +3,7 @@
 import functools
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-from scipy.sparse import csr_array
 
 from connectome import (
     arrays,
@@ -21,16 +19,6 @@ from connectome import (
     transformer,
 )
 from connectome.tabulate.identity import fields
-
-KEYS = ("document", "position", "token")
-
-
-def batches(parts, features):
-    """Values (rows, features) of the part files of a site, with the keys of the rows."""
-    fired, strong = tables.iter_lists(parts, "feature", KEYS), tables.iter_lists(parts, "value")
-    for (lengths, feature, keys), (_, value, _) in zip(fired, strong, strict=True):
-        first = np.concatenate([[0], np.cumsum(lengths)])
-        yield csr_array((value, feature, first), shape=(len(lengths), features)), keys
 
 
 def able_nodes(args):
@@ -70,7 +58,7 @@ def main(args):
             feature_cards.Site(
                 site,
                 dictionary.decoder.double().numpy(),
-                functools.partial(batches, parts[site], features),
+                functools.partial(feature_cards.batches, parts[site], features),
             ),
             {task: feature_cards.scores_of(table, site, features) for task, table in nodes.items()},
             reader,

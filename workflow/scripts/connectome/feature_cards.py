@@ -13,14 +13,15 @@ the direct one alone, with the conventions of region_writing.
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_array
 
-from connectome import firing, profiles, region_writing, windows
+from connectome import firing, profiles, region_writing, tables, windows
 from connectome.firing import PLACES
 from connectome.profiles import Array, Block
 from connectome.region_writing import Reader
@@ -28,6 +29,7 @@ from connectome.windows import Example, Shortlist, Windows
 
 Row = dict[str, Any]
 Batch = tuple[csr_array, Mapping[str, Array]]  # values (rows, F), 0 where silent; keys (rows,)
+KEYS = ("document", "position", "token")
 BINS = 20  # of a histogram, equally wide from 0 to the highest value
 SAMPLE = 10_000  # values of a feature among which its quantiles are looked for
 _FEATURE = {"site": pa.string(), "feature": pa.int32()}
@@ -64,6 +66,14 @@ SCHEMAS = {
         }
     ),
 }
+
+
+def batches(parts: Sequence[Path], features: int) -> Iterator[Batch]:
+    """Encoded features over the part files of a site, in the order given."""
+    fired, strong = tables.iter_lists(parts, "feature", KEYS), tables.iter_lists(parts, "value")
+    for (lengths, feature, keys), (_, value, _) in zip(fired, strong, strict=True):
+        first = np.concatenate([[0], np.cumsum(lengths)])
+        yield csr_array((value, feature, first), shape=(len(lengths), features)), keys
 
 
 class Site(NamedTuple):
@@ -270,7 +280,7 @@ def describe(
             name
             | {"chosen": reason, "tokens": tokens, "fires": int(fires[feature])}
             | {"median": float(known[samples[c].at(0.5)]) if len(known) else None}
-            | {"highest": samples[c].highest, "histogram": seen.histogram[c].tolist()}
+            | {"highest": samples[c].highest or None, "histogram": seen.histogram[c].tolist()}
         )
         strongest = [("top", None, example) for example in seen.top[c]]
         at = [("quantile", share, example) for share, example in seen.at[c].items()]
