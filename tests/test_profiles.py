@@ -207,11 +207,11 @@ def test_favoured_tokens_by_hand():
     token = np.repeat([0, 1, 2, 3], [20, 2, 70, 8])
     fires = np.zeros(100, bool)
     fires[[*range(8), 20, 21]] = True
-    tally.add(token, np.where(fires, 3 * GRID, 0)[:, None], fires[:, None])
+    tally.add(token, fires[:, None], np.where(fires, 3 * GRID, 0)[:, None])
     rows = firing.favoured(tally, 0, min_count=1, most=9)
     assert [row["token"] for row in rows] == [0, 1]
     assert rows[0]["share"] == 0.4 and rows[0]["lift"] == pytest.approx(4)
-    assert rows[0]["coverage"] == 0.8 and rows[0]["mean"] == pytest.approx(1.2)
+    assert rows[0]["coverage"] == 0.8 and tally.sums[:, 0].tolist() == [8 * 600, 2 * 600, 0, 0]
     assert rows[0]["information"] == pytest.approx(0.8 * np.log(4))
     assert rows[1]["information"] == pytest.approx(0.2 * np.log(10))
     assert [row["token"] for row in firing.favoured(tally, 0, min_count=3, most=9)] == [0]

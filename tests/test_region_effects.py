@@ -229,5 +229,8 @@ def test_opposed_members_that_write_opposite_ways_write_alike_once_turned():
 
 
 def test_the_ends_of_a_logit_effect_are_its_largest_and_smallest():
-    found = region_writing.extremes(np.array([0.0, 3, -2, 3, -5]), 2)
-    assert found == [("top", 0, 1), ("top", 1, 3), ("bottom", 0, 4), ("bottom", 1, 2)]
+    found = region_writing.extremes(np.array([0.0, 3, -2, 3, -5]), 2, "abcde".__getitem__)
+    assert [tuple(row.values()) for row in found] == [
+        ("top", 0, 1, "b", 3), ("top", 1, 3, "d", 3), ("bottom", 0, 4, "e", -5),
+        ("bottom", 1, 2, "c", -2),
+    ]  # fmt: skip

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from connectome import firing, profiles
-from connectome.firing import PLACES, Example, Firing
+from connectome import firing, profiles, windows
+from connectome.firing import PLACES, Firing
 from connectome.moments import Moments
 from connectome.profiles import GRID, Block, Profiles, Region
 
@@ -31,32 +31,10 @@ SCHEMAS = {
             **_REGION,
             "kind": pa.string(),
             "rank": pa.int32(),
-            "document": pa.int32(),
-            "position": pa.int32(),
-            "score": pa.float64(),
-            "at": pa.int32(),
-            "cut_left": pa.bool_(),
-            "cut_right": pa.bool_(),
-            "tokens": pa.list_(pa.string()),
-            "scores": pa.list_(pa.float32()),
+            **windows.FIELDS,
         }
     ),
-    "tokens": pa.schema(
-        {
-            **_REGION,
-            "place": pa.string(),
-            "rank": pa.int32(),
-            "token": pa.int32(),
-            "text": pa.string(),
-            "count": pa.int64(),
-            "fires": pa.int64(),
-            "share": pa.float64(),
-            "lift": pa.float64(),
-            "coverage": pa.float64(),
-            "information": pa.float64(),
-            "mean": pa.float64(),
-        }
-    ),
+    "tokens": pa.schema({**_REGION, **firing.FAVOURED, "mean": pa.float64()}),
 }
 
 
@@ -113,15 +91,17 @@ def describe(
         ]
         for kind, examples in (("top", seen.top[r]), ("uniform", seen.uniform[r])):
             rows["examples"] += [
-                name | {"kind": kind, "rank": rank} | _example(example, corpus.text_of)
+                name | {"kind": kind, "rank": rank} | windows.row_of(example, corpus.text_of, GRID)
                 for rank, example in enumerate(examples)
             ]
         for place in PLACES:
-            listed = firing.favoured(
-                seen.tallies[place], r, settings["min_count"], settings["tokens"]
-            )
+            tally = seen.tallies[place]
+            listed = firing.favoured(tally, r, settings["min_count"], settings["tokens"])
             rows["tokens"] += [
-                name | {"place": place, "rank": rank, "text": corpus.text_of(row["token"])} | row
+                name
+                | {"place": place, "rank": rank, "text": corpus.text_of(row["token"])}
+                | row
+                | {"mean": float(tally.sums[row["token"], r] / row["count"] / GRID)}
                 for rank, row in enumerate(listed)
             ]
     return rows
@@ -135,17 +115,4 @@ def _profile(region: Region, seen: Firing, r: int, limit: int) -> Row:
         "tokens": seen.tokens,
         "fires": int(seen.fires[r]),
         "threshold": limit / GRID,
-    }
-
-
-def _example(example: Example, text_of: Callable[[int], str]) -> Row:
-    return {
-        "document": example.document,
-        "position": example.position,
-        "score": example.step / GRID,
-        "at": example.at,
-        "cut_left": example.cut[0],
-        "cut_right": example.cut[1],
-        "tokens": [text_of(token) for token in example.tokens],
-        "scores": [None if step is None else step / GRID for step in example.steps],
     }

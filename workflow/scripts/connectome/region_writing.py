@@ -7,7 +7,8 @@ scale frozen at its mean over the answers of discovery prompts, and so that of a
 ROI's own module; where a model caps its logits, before the cap. float64.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,13 @@ from connectome.transformer import Transformer, forward
 Array = np.ndarray
 Row = dict[str, Any]
 MEASURES = ("rms", "cosine", "cosine_signed")
+LOGIT = {
+    "side": pa.string(),
+    "rank": pa.int32(),
+    "token": pa.int32(),
+    "text": pa.string(),
+    "logit": pa.float64(),
+}
 _SPREAD = ("random", "random_lo", "random_hi")
 SCHEMAS = {
     "writing": pa.schema(
@@ -35,11 +43,7 @@ SCHEMAS = {
         )
         | {"draws": pa.int32()}
     ),
-    "logits": pa.schema(
-        REGION
-        | {"side": pa.string(), "rank": pa.int32(), "token": pa.int32(), "text": pa.string()}
-        | {"logit": pa.float64()}
-    ),
+    "logits": pa.schema(REGION | LOGIT),
 }
 
 
@@ -113,13 +117,16 @@ def beside_random(site: Site, sets: Sequence[Array], reader: Reader) -> Row:
     return row
 
 
-def extremes(effect: Array, most: int) -> list[tuple[str, int, int]]:
-    """(side, rank, token) of the largest and the smallest logit effects; ties by token id."""
+def extremes(effect: Array, most: int, text_of: Callable[[int], str]) -> list[Row]:
+    """Rows of LOGIT: the largest and the smallest logit effects (tokens,); ties by token id."""
     order = np.argsort(-effect, kind="stable")
     most = min(most, len(order) // 2)
     ends = {"top": order[:most], "bottom": np.argsort(effect, kind="stable")[:most]}
     return [
-        (side, rank, int(token)) for side, found in ends.items() for rank, token in enumerate(found)
+        {"side": side, "rank": rank, "token": token, "text": text_of(token)}
+        | {"logit": float(effect[token])}
+        for side, found in ends.items()
+        for rank, token in enumerate(found.tolist())
     ]
 
 
@@ -167,6 +174,7 @@ def all_rows(
         for (site, size), sets in random.items()
     }
     rows: dict[str, list[Row]] = {name: [] for name in SCHEMAS}
+    text_of = functools.partial(tokenizer.piece, words)
     for group in of_groups:
         site, live = sites[group.site], len(group.members)
         name = {"partition": group.partition, "site": group.site, "part": group.part, "live": live}
@@ -174,10 +182,5 @@ def all_rows(
         measured = measure(site, group.members, group.signs, reader)
         rows["writing"].append(name | measured | null)
         effect = logit_effect(direction(site, group.members, group.signs), reader)[: words.size]
-        rows["logits"] += [
-            name
-            | {"side": side, "rank": rank, "token": token}
-            | {"text": tokenizer.piece(words, token), "logit": float(effect[token])}
-            for side, rank, token in extremes(effect, most)
-        ]
+        rows["logits"] += [name | row for row in extremes(effect, most, text_of)]
     return rows

@@ -149,6 +149,25 @@ def iter_column(
                 )
 
 
+def iter_lists(
+    paths: Sequence[Path], column: str, keys: Sequence[str] = (), batch_rows: int = 8192
+) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]:
+    """Stream one column of lists of any length and its key columns, as `iter_column` does.
+
+    Yields (lengths (rows,), values of all lists one behind the other, {key: (rows,)}).
+    """
+    for path in paths:
+        with _opened(path, [column, *keys]) as file:
+            for batch in file.iter_batches(batch_rows, columns=[column, *keys]):
+                lists = batch.column(column)
+                lengths = lists.value_lengths().to_numpy()
+                yield (
+                    lengths,
+                    lists.flatten().to_numpy(),
+                    {key: _values(batch.column(key)) for key in keys},
+                )
+
+
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Write rows as RFC 4180 CSV: None is an empty field, floats have seven significant digits.
 
