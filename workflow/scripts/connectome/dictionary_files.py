@@ -225,7 +225,8 @@ def write(
     was batchtopk or matryoshka in training is jumprelu here.
     density: share of tokens on which each feature fires (F,); None: nobody has counted.
     metadata: model_name, the names of `dictionary_hooks.names_of`, context_size, prepend_bos,
-    dataset_path, training_architecture, training_architecture_details, and the rest under `connectome`.
+    dataset_path, training_architecture, training_architecture_details, and the rest under
+    `connectome`.
     Raises DataError for a kind that the layout does not have, and for NaN and infinite weights.
     """
     kind = (dictionary.activation, dictionary.transcoder, dictionary.skip is not None)
