@@ -215,12 +215,20 @@ def dictionary_of(encoder, seed=0, bias=0.0):
     )
 
 
-def batches_of(table, site, rows=5):
-    position = table["position"].to_numpy()
-    for first in range(0, len(table), rows):
-        here = slice(first, first + rows)
-        values = matrix(table, f"{site}.values")[here], matrix(table, site)[here]
-        yield *values, position[here] > 0
+def fires(table, site, dictionary):
+    return encode(dictionary, torch.tensor(matrix(table, site)).double()).numpy() > 0
+
+
+def batches_of(table, site, dictionary, rows=5, skip_start=True):
+    keys = {key: table[key].to_numpy() for key in ("document", "position")}
+
+    def cut(content):
+        for first in range(0, len(table), rows):
+            here = slice(first, first + rows)
+            yield content[here], {key: column[here] for key, column in keys.items()}
+
+    fired = sparse.csr_array(fires(table, site, dictionary))
+    return feature_heads.aligned(site, cut(matrix(table, f"{site}.values")), cut(fired), skip_start)
 
 
 def test_a_dictionary_of_single_heads_is_assigned_without_error():
@@ -234,7 +242,7 @@ def test_a_dictionary_of_single_heads_is_assigned_without_error():
     constant = model.module("attn.1").constant
     given = dictionary_of(encoder)
     given = Dictionary(**vars(given) | {"encoder_bias": -constant @ encoder})
-    found = feature_heads.of_site(model, "attn.1", given, batches_of(table, "attn.1"))
+    found = feature_heads.of_site(model, "attn.1", given, batches_of(table, "attn.1", given))
     width = model.size.head_width
     alive = [row for row in found if row["tokens"]]
     assert len(alive) > 8 and {row["head"] for row in alive} == {0, 1}
@@ -256,7 +264,7 @@ def test_contributions_of_heads_are_those_of_a_loop_over_tokens(family):
     given = dictionary_of(encoder)
     z, x = matrix(table, f"{site}.values"), matrix(table, site)
     counted = table["position"].to_numpy() > 0
-    active = (encode(given, torch.tensor(x).double()) > 0).numpy() & counted[:, None]
+    active = fires(table, site, given) & counted[:, None]
     gain = np.ones(model.size.width) if module.gain is None else module.gain.numpy()
     output = module.output.numpy()  # (h, w, d)
     heads, width, _ = output.shape
@@ -268,7 +276,7 @@ def test_contributions_of_heads_are_those_of_a_loop_over_tokens(family):
             scale = 1 / np.sqrt(np.mean(np.sum(by_head, axis=0) ** 2) + model.size.eps)
         for h in range(heads):
             total[h] += active[n] * ((by_head[h] * scale * gain) @ encoder)
-    found = feature_heads.of_site(model, site, given, batches_of(table, site))
+    found = feature_heads.of_site(model, site, given, batches_of(table, site, given))
     assert [row["tokens"] for row in found] == active.sum(axis=0).tolist()
     constant = module.constant.numpy() @ encoder
     heads_found = set()
@@ -305,6 +313,21 @@ def test_batches_add_up_and_no_batch_is_refused():
     assert parts.tokens.tolist() == whole.tokens.tolist() == fires.sum(axis=0).tolist()
     with pytest.raises(DataError, match="no recorded tokens"):
         feature_heads.add_up([])
+
+
+def test_features_of_other_tokens_than_those_recorded_are_refused():
+    _, model = tiny("gpt2")
+    table = recorded(model, 1000, ["attn.1"])
+    given = dictionary_of(np.ones((8, 2)))
+    keys = {key: table[key].to_numpy() for key in ("document", "position")}
+    values, fired = matrix(table, "attn.1.values"), sparse.csr_array(fires(table, "attn.1", given))
+    moved = keys | {"position": np.roll(keys["position"], 1)}
+    for other in ([(fired, moved)], [], [(fired, keys)] * 2):
+        with pytest.raises(DataError, match="attn.1: the encoded features are not those of the"):
+            list(feature_heads.aligned("attn.1", [(values, keys)], other, True))
+    (every,) = feature_heads.aligned("attn.1", [(values, keys)], [(fired, keys)], False)
+    (later,) = feature_heads.aligned("attn.1", [(values, keys)], [(fired, keys)], True)
+    assert len(every[0]) == every[1].shape[0] == 18 and len(later[0]) == later[1].shape[0] == 14
 
 
 def test_margin_entropy_and_head_by_hand():
@@ -486,9 +509,8 @@ def test_the_smaller_of_many_regions_are_drawn_as_one_block(tmp_path):
     ]
     found = plot.select(rows, [], site="attn.0", **NAMES)
     parts = {row["part"]: row["features"] for row in found if row["mark"] == "part"}
-    assert len(parts) == 41 and parts["smaller regions"] == sum(
-        100 - part for part in range(40, 60)
-    )
+    assert len(parts) == 31
+    assert parts["smaller regions"] == sum(100 - part for part in range(30, 60))
     shown = [{k: "" if v is None else str(v) for k, v in row.items()} for row in found]
     style.save(plot.draw(shown), tmp_path / "many.csv", 50)
 
@@ -628,9 +650,15 @@ def test_from_dictionary_folders_to_the_tables(results):
             partitions=root / dictionary / "partitions.parquet",
             output=root / dictionary / "directions.parquet",
         )  # fmt: skip
+    attention = [path for path in files if path.parent.name == "attn.1"]
+    features = root / "sae" / "features" / "attn.1" / "part-0-of-1.parquet"
+    call(
+        "encode_features", {}, dictionary=attention[0].parent, site="attn.1",
+        activations=root / "part-0-of-1.parquet", output=features,
+    )  # fmt: skip
     call(
         "assign_heads", {"model_dtype": "float32", "skip_start": True}, model=root / "model.json",
-        activations=[root / "part-0-of-1.parquet"], dictionaries=files,
+        activations=[root / "part-0-of-1.parquet"], features=[features], dictionaries=attention,
         output=root / "sae" / "heads.parquet",
     )  # fmt: skip
     out = root.parent / "tables"
@@ -658,29 +686,16 @@ def test_from_dictionary_folders_to_the_tables(results):
         if (row["dictionary"], row["end"], row["part"]) == ("sae", "writing", "m0.r0")
     )
     assert float(row["value"]) == pytest.approx(value, abs=1e-5)
+    table = tables.read_table(root / "part-0-of-1.parquet")
+    given = dictionary_of(np.random.default_rng(8).standard_normal((8, 20)))
+    active = fires(table, "attn.1", given)[table["position"].to_numpy() > 0]
+    assigned = tables.read_table(root / "sae" / "heads.parquet")
+    assert assigned["tokens"].to_pylist() == active.sum(axis=0).tolist()
     site = tables.read_csv(out / "feature_heads.csv")[0]
     assert (site["site"], site["features"]) == ("attn.1", "20")
     assert sum(int(site[name]) for name in ("assigned", "unassigned", "dead")) == 20
     shared = [row for row in tables.read_csv(out / "head_overlap.csv") if row["of"] == "pair"]
     assert sum(int(row["features"]) for row in shared) == int(site["assigned"])
-
-
-def test_start_tokens_do_not_count_where_they_are_left_out(results):
-    root, files = results
-    counts = []
-    for skip in (True, False):
-        call(
-            "assign_heads", {"model_dtype": "float32", "skip_start": skip},
-            model=root / "model.json", activations=[root / "part-0-of-1.parquet"],
-            dictionaries=files, output=root / "sae" / "heads.parquet",
-        )  # fmt: skip
-        counts.append(sum(tables.read_table(root / "sae" / "heads.parquet")["tokens"].to_pylist()))
-    table = tables.read_table(root / "part-0-of-1.parquet")
-    generator = np.random.default_rng(8)
-    given = dictionary_of(generator.standard_normal((8, 20)))
-    active = (encode(given, torch.tensor(matrix(table, "attn.1")).double()) > 0).numpy()
-    later = table["position"].to_numpy() > 0
-    assert counts == [active[later].sum(), active.sum()]
 
 
 def test_the_schema_holds_every_row_of_the_library():

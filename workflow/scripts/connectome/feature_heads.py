@@ -6,7 +6,8 @@ belong to no head. Means are over the tokens where j is active, so that only the
 of the head's directions at these tokens is needed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +16,13 @@ import torch
 from scipy import sparse
 
 from connectome import transformer
-from connectome.dictionaries import Dictionary, encode
+from connectome.dictionaries import Dictionary
 from connectome.errors import DataError
 from connectome.transformer import Transformer
 
 Array = np.ndarray
 Row = dict[str, Any]
+Recorded = Iterable[tuple[Any, Mapping[str, Array]]]  # rows and their keys
 SCHEMA = pa.schema(
     {
         "site": pa.string(),
@@ -107,15 +109,36 @@ def rows(site: str, sums: Sums, assigned: Assigned) -> list[Row]:
     ]
 
 
+def aligned(
+    site: str, values: Recorded, fired: Recorded, skip_start: bool
+) -> Iterator[tuple[Array, Any]]:
+    """Value directions (n, features) and activity, sparse (n, features), of the tokens that count.
+
+    Both come with the keys document and position, batch by batch in the same rows.
+    Raises DataError where the rows are not the same.
+    """
+    for recorded, encoded in zip_longest(values, fired):
+        if recorded is None or encoded is None or not _same(recorded[1], encoded[1]):
+            raise DataError(
+                f"{site}: the encoded features are not those of the recorded tokens; encode them "
+                "again"
+            )
+        counted = np.flatnonzero((recorded[1]["position"] > 0) | (not skip_start))
+        yield recorded[0][counted], encoded[0][counted]
+
+
+def _same(left: Mapping[str, Array], right: Mapping[str, Array]) -> bool:
+    return all(np.array_equal(left[key], right[key]) for key in ("document", "position"))
+
+
 def of_site(
     model: Transformer,
     site: str,
     dictionary: Dictionary,
-    batches: Iterable[tuple[Array, Array, Array]],
+    batches: Iterable[tuple[Array, Any]],
 ) -> list[Row]:
-    """Rows of SCHEMA of a dictionary of what an attention site writes.
+    """Rows of SCHEMA of a dictionary of what an attention site writes, from `aligned` batches.
 
-    batches: value directions (n, features), what the site writes (n, d), and which rows count (n,).
     Raises DataError for a dictionary that reads something of another width.
     """
     module = model.module(site)
@@ -124,7 +147,7 @@ def of_site(
             f"{site}: the dictionary reads {dictionary.widths[0]} numbers, the site writes "
             f"{model.size.width}; heads are told apart in what the site writes"
         )
-    sums = add_up(_written(model, site, dictionary, batches))
+    sums = add_up((_written(model, site, values), active) for values, active in batches)
     output = module.output if module.gain is None else module.output * module.gain
     encoder = dictionary.encoder.double().cpu().numpy()
     found = contributions(sums, output.double().cpu().numpy(), encoder)
@@ -132,18 +155,9 @@ def of_site(
 
 
 @torch.inference_mode()
-def _written(
-    model: Transformer,
-    site: str,
-    dictionary: Dictionary,
-    batches: Iterable[tuple[Array, Array, Array]],
-) -> Iterator[tuple[Array, Any]]:
-    """Value directions as they are written (behind a norm: times its scale), and what is active."""
-    number = dictionary.encoder
-    for values, written, counted in batches:
-        z = torch.as_tensor(values[counted]).to(model.device, torch.float32)
-        if model.module(site).gain is not None:
-            z = z * transformer.behind(model, site, z.to(model.embedding)).scale
-        x = torch.as_tensor(written[counted]).to(number)
-        active = encode(dictionary, x) > 0
-        yield z.cpu().numpy(), sparse.csr_array(active.cpu().numpy())
+def _written(model: Transformer, site: str, values: Array) -> Array:
+    """Value directions as they are written: behind a norm, times its scale."""
+    if model.module(site).gain is None:
+        return values
+    z = torch.tensor(values).to(model.embedding)
+    return values * transformer.behind(model, site, z).scale.cpu().numpy()

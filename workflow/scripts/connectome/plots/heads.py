@@ -42,9 +42,9 @@ _COLOURS = (
     ORANGE,
     SKY,
 )  # of heads, in turn: labels tell them apart
-_MOST = 40  # regions drawn apart; the smaller ones are one block
-_GAP = 0.3  # of the height, shared by the gaps between blocks of a side
-_HEIGHT = 3.6  # inches
+_MOST = 30  # regions drawn apart; the smaller ones are one block
+_GAP = 0.4  # of the height, shared by the gaps between blocks of a side
+_LOWEST, _LINE = 3.0, 0.09  # inches: of a panel, and from one block to the next at least
 _BAR = 0.05  # width of a block, where the sides are 1 apart
 _SMALLER, _UNGROUPED = "smaller regions", "ungrouped"
 
@@ -161,7 +161,8 @@ def _number(name: str) -> int:
 def draw(rows: Sequence[Mapping[str, str]]) -> Figure:
     """Heads left, regions right, a ribbon for the features of both; last panel: margins."""
     partitions = list(dict.fromkeys(row["partition"] for row in rows if row["partition"]))
-    figure = style.new(style.PAGE, _HEIGHT)
+    blocks = [sum(_is_part(row, name) for row in rows) for name in partitions]
+    figure = style.new(style.PAGE, 0.6 + max(_LOWEST, _LINE * max(blocks, default=0) / _GAP))
     ratios = [2.0] * len(partitions) + [1.0]
     panels = figure.subplots(1, len(ratios), width_ratios=ratios, squeeze=False)[0]
     looks = series_of(partitions)
@@ -172,6 +173,10 @@ def draw(rows: Sequence[Mapping[str, str]]) -> Figure:
         axes.set_title(looks[partition].label, fontsize=style.NORMAL, pad=4)
     _margins(panels[-1], [row for row in rows if row["mark"] == "margin"])
     return figure
+
+
+def _is_part(row: Mapping[str, str], partition: str) -> bool:
+    return (row["mark"], row["partition"]) == ("part", partition)
 
 
 def _alluvial(axes: Axes, rows: Sequence[Mapping[str, str]]) -> None:
