@@ -103,6 +103,15 @@ def make_tables(root: Path) -> None:
         scores=out / "roi_scores.csv",
     )
     call(
+        "tabulate_directions",
+        directions=found("*/*/directions.parquet"),
+        heads=[],
+        partitions=[],
+        output=out / "directions.csv",
+        feature_heads=out / "feature_heads.csv",
+        overlap=out / "head_overlap.csv",
+    )
+    call(
         "tabulate_faithfulness",
         evaluations=[path for path in found("*/*/evaluation/*.parquet") if path not in curves],
         curves=curves,

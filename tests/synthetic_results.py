@@ -19,7 +19,7 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 import synthetic_cards
-from connectome import arrays, moments, specificity, tables
+from connectome import arrays, directions, moments, specificity, tables
 from connectome.labelling import size_statistics
 
 NASTY = [
@@ -80,6 +80,7 @@ def write(root: Path, seed: int = 1, models: tuple[str, ...] = ("demo", "other")
             for kind in ("activation", "attribution"):
                 groups[site, kind] = _write_site(root / model / DICTIONARY, site, kind, rng)
         labels = _write_partitions(root / model / DICTIONARY, groups, rng)
+        _write_directions(root / model / DICTIONARY, labels)
         for task in TASKS:
             _write_circuit(root / model / DICTIONARY, task, labels, rng)
         _write_specificity(root / model / DICTIONARY, rng)
@@ -297,6 +298,22 @@ def _write_partitions(
         )
     tables.write_table(folder / "partitions.parquet", columns, STAMP, _about(labels))
     return labels
+
+
+def _write_directions(folder: Path, labels: dict[str, dict[str, np.ndarray]]) -> None:
+    """Random directions, but for the first part of each site, whose members write nearly alike."""
+    rng, rows = np.random.default_rng(5), []
+    for partition in ("rois", "rois_attribution"):
+        for end in directions.ENDS:
+            measured = {}
+            for site, of_site in labels.items():
+                found = rng.standard_normal((width(site), HEADS * HEAD_WIDTH))
+                if end == "writing":
+                    found[of_site["rois"] == 0, 0] += 20
+                measured[site] = directions.compare(found, of_site[partition], 39, 1, site)
+            rows += directions.rows(partition, end, measured)
+    table = pa.Table.from_pylist(rows, schema=directions.SCHEMA)
+    tables.write_table(folder / "directions.parquet", table, STAMP)
 
 
 def _about(labels: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 import report_chain
+from conftest import ROOT
 from connectome import tables
 from connectome.plots import hierarchy
 from connectome.report import marks
@@ -87,6 +88,47 @@ def test_attribution_of_a_roi_is_summed_and_averaged_over_members_and_over_activ
     members += [{"partition": "rois", "site": "mlp.2", "part": 0, "feature": 3}]
     found = region_scores.attributions([(PAIR | {"task": "a"}, nodes)], [(PAIR, members)], "eap")
     assert found == {("demo", "neurons", "a", "rois", "m2.r1"): (6.0, 2.0, 3.0)}
+
+
+def test_members_that_are_features_of_a_dictionary_are_found_under_their_own_names():
+    """m2 is covered by the dictionary, a1 is native; error nodes and other modules are neither."""
+    singles = {"m2.f0": 4.0, "m2.f1": 0.0, "m2.f2": 2.0, "a1.n0": 0.5, "a1.n1": 0.25}
+    singles |= {"m2.error": 9.0, "m1.f1": 9.0, "input": 9.0, "m2.rest": 9.0}
+    nodes = [
+        {"partition": "features", "method": "eap", "node": node, "score": score}
+        for node, score in singles.items()
+    ]
+    nodes += [
+        {"partition": "rois", "method": "eap", "node": node, "score": score}
+        for node, score in (("m2.r1", 6.0), ("a1.r0", 0.75), ("m2.error", 9.0))
+    ]
+    members = [{"partition": "rois", "site": "mlp.2", "part": 1, "feature": i} for i in (0, 1, 2)]
+    members += [{"partition": "rois", "site": "attn.1", "part": 0, "feature": i} for i in (0, 1)]
+    found = region_scores.attributions([(PAIR | {"task": "a"}, nodes)], [(PAIR, members)], "eap")
+    assert found == {
+        ("demo", "neurons", "a", "rois", "m2.r1"): (6.0, 2.0, 3.0),
+        ("demo", "neurons", "a", "rois", "a1.r0"): (0.75, 0.375, 0.375),
+    }
+
+
+def test_rank_correlations_of_size_and_attribution_are_printed_in_all_three_normalisations():
+    """Large regions with many idle members: first by the sum, last by the mean over members."""
+    rows = [effect(i, live=live) for i, live in enumerate((2, 4, 6, 8))]
+    totals, active = [2.0, 3.0, 4.0, 5.0], [1, 1, 2, 2]
+    scores = {
+        ("demo", "neurons", "a", "rois", f"m2.r{i}"): region_scores.Attribution(
+            total, total / row["live"], total / n
+        )
+        for i, (total, row, n) in enumerate(zip(totals, rows, active, strict=True))
+    }
+    found, _ = cards.test_rows(effect_rows(rows, scores))
+    assert found["rank_size_attribution"] == pytest.approx(1)
+    assert found["rank_size_mean"] == pytest.approx(-1)
+    expected = spearmanr([2, 4, 6, 8], [2, 3, 2, 2.5]).statistic
+    assert found["rank_size_active"] == pytest.approx(expected, abs=1e-5)
+    fragment = (ROOT / "workflow/report/sections/cards.html").read_text(encoding="utf-8")
+    for name in ("attribution", "mean", "active"):
+        assert f'line.n("rank_size_{name}", "share")' in fragment
 
 
 def test_every_roi_of_several_has_a_card_with_all_tasks(table):

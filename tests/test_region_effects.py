@@ -203,16 +203,6 @@ def test_the_frozen_scale_of_a_norm_behind_a_module_is_what_makes_its_output():
     torch.testing.assert_close(found, written)
 
 
-def test_mean_cosine_equals_the_loop_over_pairs():
-    directions = np.random.default_rng(0).standard_normal((5, 3))
-    unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    pairs = [unit[i] @ unit[j] for i in range(5) for j in range(5) if i != j]
-    assert region_writing.mean_cosine(directions) == pytest.approx(np.mean(pairs))
-    zero = np.vstack([directions, np.zeros(3)])
-    assert region_writing.mean_cosine(zero) == pytest.approx(np.mean(pairs))
-    assert region_writing.mean_cosine(directions[:1]) is None
-
-
 def test_opposed_members_that_write_opposite_ways_write_alike_once_turned():
     writing = np.array([[1.0, 0], [-1, 0], [0, 1]])
     x = np.random.default_rng(0).standard_normal(40)

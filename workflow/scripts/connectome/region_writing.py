@@ -17,6 +17,7 @@ import torch
 
 from connectome import profiles, tokenizer
 from connectome.blocks import normalise
+from connectome.directions import mean_cosine
 from connectome.moments import Moments, correlation
 from connectome.prompts import Prompts
 from connectome.region_effects import REGION, Group
@@ -78,14 +79,6 @@ def logit_effect(written: Array, reader: Reader) -> Array:
         written = written - written.mean()
     logits = reader.scale * written @ reader.unembedding
     return logits - logits.mean()
-
-
-def mean_cosine(directions: Array) -> float | None:
-    """Mean cosine over pairs of rows (n, d), O(n d); None below two rows that are not 0."""
-    length = np.linalg.norm(directions, axis=1)
-    unit = directions[length > 0] / length[length > 0, None]
-    n = len(unit)
-    return float(((unit.sum(axis=0) ** 2).sum() - n) / (n * (n - 1))) if n > 1 else None
 
 
 def measure(site: Site, members: Array, signs: Array, reader: Reader) -> dict[str, float | None]:

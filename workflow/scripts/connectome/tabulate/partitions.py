@@ -87,7 +87,7 @@ def agreement_rows(
     return [
         dict(names)
         | {"site": site, "left": left, "right": right}
-        | _agreement(
+        | agreement(
             of_site[left],
             of_site[right],
             [(name, meta["partitions"][name][site]["reason"]) for name in (left, right)],
@@ -98,9 +98,10 @@ def agreement_rows(
     ]
 
 
-def _agreement(
+def agreement(
     left: np.ndarray, right: np.ndarray, reasons: list[tuple[str, str | None]], seed: int
 ) -> Row:
+    """Agreement of two labellings (features,); `reasons`: name of each, and why it was not made."""
     row: Row = dict.fromkeys(AGREEMENT_COLUMNS[5:])
     both = (left >= 0) & (right >= 0)
     left, right = left[both], right[both]

@@ -26,32 +26,38 @@ class Attribution(NamedTuple):
 
 def attributions(nodes: Named, members: Named, method: str) -> dict[tuple[str, ...], Attribution]:
     """By (model, dictionary, task, partition, part), from tables of node scores and of members."""
-    inside: dict[tuple[str, str], dict[tuple[str, str], list[str]]] = {}
+    inside: dict[tuple[str, str], dict[tuple[str, str], list[tuple[str, int]]]] = {}
     for names, rows in members:
         of_pair = inside.setdefault((names["model"], names["dictionary"]), {})
         for row in rows:
-            place = part_name(row["site"], row["part"])
-            feature = f"{place.split('.')[0]}.n{row['feature']}"
-            of_pair.setdefault((row["partition"], place), []).append(feature)
+            part = part_name(row["site"], row["part"])
+            member = (part.split(".")[0], row["feature"])
+            of_pair.setdefault((row["partition"], part), []).append(member)
     result: dict[tuple[str, ...], Attribution] = {}
     for names, rows in nodes:
-        scores = {
-            (row["partition"], row["node"]): row["score"]
-            for row in rows
-            if row["method"] == method and row["score"] is not None
+        scored = [row for row in rows if row["method"] == method and row["score"] is not None]
+        scores = {(row["partition"], row["node"]): row["score"] for row in scored}
+        singles = {
+            feature: row["score"]
+            for row in scored
+            if row["partition"] == "features" and (feature := _feature(row["node"]))
         }
         pair = (names["model"], names["dictionary"])
         for (partition, part), features in inside.get(pair, {}).items():
             total = scores.get((partition, part))
             if total is None:
                 continue
-            single = [scores.get(("features", feature)) for feature in features]
-            known = [score for score in single if score is not None]
-            active = sum(score != 0 for score in known)
+            active = sum(singles.get(feature, 0) != 0 for feature in features)
             key = (*pair, names["task"], partition, part)
             per_active = total / active if active else None
             result[key] = Attribution(total, total / len(features), per_active)
     return result
+
+
+def _feature(node: str) -> tuple[str, int] | None:
+    """Module and number of a single feature, native (`m2.n17`) or of a dictionary (`m2.f17`)."""
+    place, _, name = node.partition(".")
+    return (place, int(name[1:])) if name[:1] in "nf" and name[1:].isdecimal() else None
 
 
 def rank_correlation(x: Sequence[float | None], y: Sequence[float | None]) -> float | None:
