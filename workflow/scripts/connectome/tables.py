@@ -37,16 +37,22 @@ def batch_writer(
     schema: pa.Schema,
     stamp: Mapping[str, str],
     meta: Mapping[str, Any] | None = None,
+    compression: str = "none",
 ) -> Iterator[pq.ParquetWriter]:
     """A writer for record batches of floats: no dictionaries, no statistics, complete or absent.
 
-    Those defaults of Parquet make such a file 6 times slower to write and 1.3 times larger.
+    Those defaults of Parquet make such a file 6 times slower to write and 1.3 times larger; nor do
+    dense floats grow smaller by compression.
     """
     schema = schema.with_metadata({_META: encode_meta(stamp, meta)})
     with (
         atomic(path) as temporary,
         pq.ParquetWriter(
-            temporary, schema, use_dictionary=False, write_statistics=False, compression="none"
+            temporary,
+            schema,
+            use_dictionary=False,
+            write_statistics=False,
+            compression=compression,
         ) as writer,
     ):
         yield writer
@@ -86,6 +92,14 @@ def read_meta(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a Parquet file of this workflow ({error})") from error
 
 
+def read_names(path: Path) -> list[str]:
+    """Names of the columns of a Parquet file. Raises DataError where it is missing or damaged."""
+    try:
+        return list(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not a readable Parquet file ({error})") from error
+
+
 def iter_column(
     paths: Sequence[Path], column: str, keys: Sequence[str] = (), batch_rows: int = 8192
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
@@ -95,26 +109,49 @@ def iter_column(
     Raises DataError naming the part that lacks the column.
     """
     for path in paths:
-        try:
-            file = pq.ParquetFile(path)
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{path}: not a readable Parquet file ({error})") from error
-        with file:
-            if column not in file.schema_arrow.names:
-                raise DataError(
-                    f"{path}: column {column!r} was not recorded; it has "
-                    f"{', '.join(file.schema_arrow.names)}"
-                )
+        with _opened(path, column) as file:
             width = file.schema_arrow.field(column).type.list_size
             if file.metadata.num_rows == 0:
                 # a consumer learns the width even where there are no rows
                 yield np.empty((0, width), np.float32), {key: np.empty(0, int) for key in keys}
             for batch in file.iter_batches(batch_rows, columns=[column, *keys]):
                 values = batch.column(column).flatten().to_numpy().reshape(-1, width)
-                yield (
-                    values,
-                    {key: batch.column(key).to_numpy(zero_copy_only=False) for key in keys},
-                )
+                yield values, _keys(batch, keys)
+
+
+def iter_lists(
+    paths: Sequence[Path], column: str, keys: Sequence[str] = (), batch_rows: int = 8192
+) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]:
+    """Stream one column of lists of any length and its key columns, as `iter_column` does.
+
+    Yields (lengths (rows,), values of all lists one behind the other, {key: (rows,)}).
+    """
+    for path in paths:
+        with _opened(path, column) as file:
+            for batch in file.iter_batches(batch_rows, columns=[column, *keys]):
+                lists = batch.column(column)
+                lengths = lists.value_lengths().to_numpy()
+                yield lengths, lists.flatten().to_numpy(), _keys(batch, keys)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, column: str) -> Iterator[pq.ParquetFile]:
+    """A Parquet file that has this column."""
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not a readable Parquet file ({error})") from error
+    with file:
+        if column not in file.schema_arrow.names:
+            raise DataError(
+                f"{path}: column {column!r} was not recorded; it has "
+                f"{', '.join(file.schema_arrow.names)}"
+            )
+        yield file
+
+
+def _keys(batch: pa.RecordBatch, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    return {key: batch.column(key).to_numpy(zero_copy_only=False) for key in keys}
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
