@@ -59,7 +59,7 @@ def main() -> None:
             chance = FALSE_PAIRS / (features - 1)
             threshold = NormalDist().inv_cdf(1 - chance / 2) * SAMPLES**-0.5
             r = moments.correlation(moments.of_rows(x).m2)
-            edges = graphs.nearest_neighbours(r, NEIGHBOURS, threshold)
+            edges = graphs.nearest_neighbours(graphs.Correlations(r), NEIGHBOURS, threshold)
             del x, r
             start = time.process_time()
             fits = sbm.fit_edges(edges, SEEDS, SETTINGS, degree_corrected=True)

@@ -76,13 +76,13 @@ def test_spectral_tells_components_apart_and_needs_no_more_parts_than_nodes():
 
 def neighbours_of_noise(features=150, samples=400, seed=0):
     """A graph file of independent features, as `graphs.build` makes it."""
-    from connectome.graphs import nearest_neighbours
+    from connectome.graphs import Correlations, nearest_neighbours
 
     content = {}
     for name in ("data", "permuted.0", "permuted.1", "entries.0", "rolled.0"):
         seed += 1
         r = np.corrcoef(np.random.default_rng(seed).standard_normal((features, samples)))
-        edges = nearest_neighbours(r, 10)
+        edges = nearest_neighbours(Correlations(r), 10)
         content |= {name: edges, f"{name}.r": r[edges[:, 0], edges[:, 1]]}
     return content
 

@@ -11,7 +11,7 @@ import pytest
 
 import report_chain
 from conftest import ROOT, SCRIPTS
-from connectome import tables
+from connectome import moments, tables
 from connectome.plots import circuit, covariance, faithfulness, palette, style
 from connectome.plots.literal import visible
 from report_chain import CFG, SUFFIXES
@@ -91,7 +91,7 @@ def test_the_hash_seed_changes_nothing(tmp_path):
 def test_the_covariance_figure_shows_the_matrix_in_block_order():
     r = np.array([[1, 0.1, 0.8, 0.2], [0.1, 1, 0.3, -0.7], [0.8, 0.3, 1, 0.4], [0.2, -0.7, 0.4, 1]])
     fit = {"status": "ok", "reason": None, "levels": [[1, 0, 1, 0], [0, 0, 0, 0]]}
-    rows = covariance.select(r, fit, "prompts", bins=10)
+    rows = covariance.select(moments.Moments(10, r[0], r, r[0]), fit, "prompts", bins=10)
     shown = {(row["i"], row["j"]): row["r"] for row in rows if row["mark"] == "cell"}
     assert len(shown) == 10
     order = [1, 3, 0, 2]
@@ -108,7 +108,7 @@ def test_large_sites_are_averaged_in_equal_bins_and_dead_features_are_left_out()
     rng = np.random.default_rng(0)
     r = np.corrcoef(rng.standard_normal((9, 40)))
     fit = {"status": "ok", "reason": None, "levels": [[0] * 8 + [-2]]}
-    rows = covariance.select(r, fit, "prompts", bins=4)
+    rows = covariance.select(moments.Moments(10, r[0], r, r[0]), fit, "prompts", bins=4)
     shown = {(row["i"], row["j"]): row["r"] for row in rows if row["mark"] == "cell"}
     assert len(shown) == 10
     assert shown[0, 1] == pytest.approx(r[:2, 2:4].mean(), abs=5e-4)

@@ -45,7 +45,10 @@ def built(
     rows = list(moments.samples(batches, "mlp.0", kind, True))
     origin = {"site": "mlp.0", "kind": kind, "dictionary": "neurons", "skip_start": True}
     content, meta = moments.accumulate(rows, origin)
-    return graphs.build(content, meta, graphs.blocks(rows, size), settings, seed=1)
+    source = graphs.Recorded(
+        content, graphs.blocks(rows, size), settings["min_variance"], kind == "attribution"
+    )
+    return graphs.build(source, meta, settings, seed=1)
 
 
 def planted(n=600, groups=3, members=8, noise=6, seed=0):
@@ -65,11 +68,10 @@ def brute_force_neighbours(r, k, threshold):
 
 @pytest.mark.parametrize("k", [1, 4, 50])
 @pytest.mark.parametrize("decimals", [1, 12])  # one decimal: nearly every neighbour is a tie
-def test_neighbours_are_those_of_brute_force(k, decimals, monkeypatch):
-    monkeypatch.setattr(graphs, "_CHUNK", 7)
+def test_neighbours_are_those_of_brute_force(k, decimals):
     r = np.round(np.corrcoef(np.random.default_rng(k).standard_normal((30, 24)).T), decimals)
     for threshold in (0.0, 0.2):
-        edges = graphs.nearest_neighbours(r, k, threshold)
+        edges = graphs.nearest_neighbours(graphs.Correlations(r), k, threshold)
         assert list(map(tuple, edges.tolist())) == brute_force_neighbours(r, k, threshold)
 
 
@@ -109,8 +111,11 @@ def test_threshold_is_the_quantile_over_rolled_series():
             series.append(np.stack([np.roll(centred[:, j], offsets[j]) for j in live], axis=1))
         r = np.corrcoef(np.concatenate(series).T)
         pool += np.abs(r[np.triu_indices(12, 1)]).tolist()
-    found = graphs.rolled_threshold(products.sum(axis=1), 0.9)
-    assert found == pytest.approx(np.quantile(pool, 0.9), rel=1e-9)
+    drawn = [graphs.Correlations(moments.correlation(m2)) for m2 in products.sum(axis=1)]
+    for quantile in (0.0, 0.9, 0.999, 1.0):
+        largest = [alike.largest(graphs.values_above(len(pool), quantile)) for alike in drawn]
+        found = graphs.quantile_of(np.concatenate(largest), len(pool), quantile)
+        assert found == pytest.approx(np.quantile(pool, quantile), rel=1e-9)
 
 
 def test_the_quantile_follows_the_number_of_features():

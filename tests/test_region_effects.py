@@ -19,7 +19,7 @@ from connectome import (
     transformer,
 )
 from connectome.continuation import finish
-from connectome.moments import correlation, of_rows
+from connectome.moments import correlations, of_rows
 from connectome.region_effects import Group
 from connectome.region_writing import Reader, Site
 from tiny_models import each_family, tiny
@@ -207,11 +207,11 @@ def test_opposed_members_that_write_opposite_ways_write_alike_once_turned():
     writing = np.array([[1.0, 0], [-1, 0], [0, 1]])
     x = np.random.default_rng(0).standard_normal(40)
     rows = np.stack([x, -x, np.roll(x, 7)], axis=1)
-    m2 = of_rows(rows).m2
-    site = Site(writing, rows.std(0), m2)
+    moments = of_rows(rows)
+    site = Site(writing, rows.std(0), moments)
     reader = Reader(np.eye(2), 1.0, False)
     members = np.array([0, 1])
-    signs = profiles.signs(correlation(m2[np.ix_(members, members)]))
+    signs = profiles.signs(correlations(moments, members))
     found = region_writing.measure(site, members, signs, reader)
     assert found["cosine"] == pytest.approx(-1) and found["cosine_signed"] == pytest.approx(1)
     null = region_writing.beside_random(site, [members, members], reader)

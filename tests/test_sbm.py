@@ -146,7 +146,7 @@ def against_truth(x, record, truth):
     content, _ = graph_of(x)
     finest = np.array(record["levels"][0])
     basis = controls.Basis(
-        m2=moments.full(covariance_of(x)).m2,
+        moments=moments.full(covariance_of(x)),
         graph=communities.network(content["data"], content["data.r"]),
         dead=content["dead"],
         parts=int(finest.max()) + 1,

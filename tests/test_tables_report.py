@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 import report_chain
 import synthetic_results
-from connectome import arrays, part_graphs, partitions, parts, tables
+from connectome import arrays, moments, part_graphs, partitions, parts, tables
 from connectome.errors import DataError
 from connectome.scores import Scores
 from connectome.tabulate import agreement, circuits, faithfulness, identity, rois, sites, summary
@@ -159,11 +159,17 @@ def test_agreement_is_over_the_features_that_both_group_beside_its_null():
     assert (row["ami"], row["vi"], row["p"]) == (pytest.approx(1), 0, 1 / 200)
 
 
+def correlated(r):
+    """Moments of features with these correlations."""
+    return moments.Moments(10, np.zeros(len(r)), r, np.full(len(r), 10))
+
+
 def test_mean_correlation_inside_a_part_leaves_the_diagonal_out():
-    r = np.array([[1.0, 0.2, 0.4], [0.2, 1.0, 0.6], [0.4, 0.6, 1.0]])
-    assert rois.mean_inside(r, np.array([0, 1, 2])) == pytest.approx(0.4)
-    assert rois.mean_inside(r, np.array([1, 2])) == pytest.approx(0.6)
-    assert rois.mean_inside(r, np.array([1])) is None
+    r = np.array([[1.0, -0.2, 0.4], [-0.2, 1.0, 0.6], [0.4, 0.6, 1.0]])
+    pairs = rois.Pairs(correlated(r), np.array([[0, 1], [1, 2]]))
+    assert rois.mean_inside(pairs, np.array([0, 1, 2])) == pytest.approx((0.4, 2 / 3))
+    assert rois.mean_inside(pairs, np.array([1, 2])) == pytest.approx((0.6, 1))
+    assert rois.mean_inside(pairs, np.array([1])) is None
 
 
 def test_random_sets_of_a_planted_group_are_looser_and_the_whole_site_has_none():
@@ -179,7 +185,7 @@ def test_random_sets_of_a_planted_group_are_looser_and_the_whole_site_has_none()
     pair = {"model": "demo", "dictionary": "neurons"}
     kinds, place = {"rois": "activation"}, ("mlp.0", "activation")
     edges = np.array([[0, 1], [0, 2], [1, 2], [4, 5], [3, 11]])
-    first, second = rois.rows(pair, columns, kinds, {place: r}, {place: edges}, seed=1)
+    first, second = rois.rows(pair, columns, kinds, {place: correlated(r)}, {place: edges}, seed=1)
     assert (first["part"], first["features"]) == ("m0.r0", 4)
     assert first["mean_r"] == pytest.approx(0.9) and first["mean_r_random_hi"] < 0.9
     assert first["stability"] == 0.75
@@ -187,7 +193,7 @@ def test_random_sets_of_a_planted_group_are_looser_and_the_whole_site_has_none()
     assert first["density"] == 3 / 6 and first["density_random_hi"] < 0.5
     assert second["density"] == 1 / 21
     columns["rois"] = [0] * 12
-    (whole,) = rois.rows(pair, columns, kinds, {place: r}, {place: edges}, seed=1)
+    (whole,) = rois.rows(pair, columns, kinds, {place: correlated(r)}, {place: edges}, seed=1)
     assert whole["mean_r_random"] is None and whole["density"] == 5 / 66
 
 

@@ -2,20 +2,28 @@
 
 from pathlib import Path
 
-from connectome import arrays, command, graphs, moments, tables
+from connectome import arrays, command, encoded, graphs, moments, sparse_graphs, tables
 
 
 def main(args):
     covariance, meta = arrays.read_npz(args.covariance)
-    batches = tables.iter_column(
-        args.samples,
-        moments.column(meta["site"], meta["kind"]),
-        keys=moments.KEYS[meta["kind"]],
-    )
-    rows = moments.samples(batches, meta["site"], meta["kind"], meta["skip_start"])
-    settings = args.cfg["graph"]
-    stream = graphs.blocks(rows, settings["block_rows"])
-    content, result = graphs.build(covariance, meta, stream, settings, args.cfg["seed"])
+    settings, keys = args.cfg["graph"], moments.KEYS[meta["kind"]]
+
+    def blocks(batches, **join):
+        rows = moments.samples(batches, meta["site"], meta["kind"], meta["skip_start"])
+        return graphs.blocks(rows, settings["block_rows"], **join)
+
+    if encoded.is_encoded(args.samples[0]):
+        source = sparse_graphs.Fired(
+            covariance,
+            lambda: blocks(encoded.batches(args.samples, keys), join=encoded.join),
+        )
+    else:
+        column = moments.column(meta["site"], meta["kind"])
+        stream = blocks(tables.iter_column(args.samples, column, keys))
+        exchangeable = meta["kind"] == "attribution"
+        source = graphs.Recorded(covariance, stream, settings["min_variance"], exchangeable)
+    content, result = graphs.build(source, meta, settings, args.cfg["seed"])
     arrays.write_npz(args.output, content, args.stamp, result)
 
 

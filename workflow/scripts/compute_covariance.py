@@ -1,12 +1,12 @@
 """Covariance of one site: moments of its activations or attributions, per half.
 
 Samples are tables of rows, whose moments are streamed, or files that this script made of such
-tables (one per shard), which are merged in order.
+tables (one per shard), which are merged in order. Of encoded features the co-firing is counted.
 """
 
 from pathlib import Path
 
-from connectome import arrays, command, moments, shards, tables
+from connectome import arrays, command, encoded, moments, shards, tables
 
 
 def main(args):
@@ -16,14 +16,20 @@ def main(args):
         "dictionary": args.dictionary,
         "skip_start": args.cfg["skip_start"],
     }
+    keys = moments.KEYS[args.kind]
 
     def moments_of(path):
         if path.suffix == ".npz":
             return arrays.read_npz(path)
-        column, keys = moments.column(args.site, args.kind), moments.KEYS[args.kind]
-        batches = tables.iter_column([path], column, keys, args.cfg["batch_rows"])
+        sparse = encoded.is_encoded(path)
+        column = moments.column(args.site, args.kind)
+        batches = (
+            encoded.batches([path], keys)
+            if sparse
+            else tables.iter_column([path], column, keys, args.cfg["batch_rows"])
+        )
         rows = moments.samples(batches, args.site, args.kind, args.cfg["skip_start"])
-        return moments.accumulate(rows, origin)
+        return moments.accumulate(encoded.stacked(rows) if sparse else rows, origin)
 
     content, meta = moments.gather(map(moments_of, args.samples), origin)
     arrays.write_npz(args.output, content, args.stamp, meta)

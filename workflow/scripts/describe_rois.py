@@ -9,6 +9,7 @@ from connectome import (
     arrays,
     command,
     descriptions,
+    encoded,
     models,
     moments,
     partitions,
@@ -20,9 +21,12 @@ from connectome import (
 BATCH_ROWS = 8192  # rows in memory; changes nothing but memory
 
 
-def blocks(parts, column):
-    keys = ("document", "position", "token")
-    return profiles.whole_documents(tables.iter_column(parts, column, keys, BATCH_ROWS))
+def blocks(site, recorded, features):
+    sparse = encoded.of_site(features, site)
+    if sparse:
+        return profiles.whole_documents(encoded.batches(sparse), encoded.join)
+    column = moments.column(site, "activation")
+    return profiles.whole_documents(tables.iter_column(recorded, column, encoded.KEYS, BATCH_ROWS))
 
 
 def main(args):
@@ -34,9 +38,8 @@ def main(args):
     for path in args.covariance:
         content, meta = arrays.read_npz(path)
         site = meta["site"]
-        column = moments.column(site, "activation")
         corpus = descriptions.Corpus(
-            functools.partial(blocks, args.activations, column),
+            functools.partial(blocks, site, args.activations, args.features),
             meta["skip_start"],
             handle.record["vocabulary"],
             functools.partial(tokenizer.piece, words),
@@ -60,6 +63,9 @@ if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL.JSON")
     parser.add_argument("--activations", type=Path, nargs="+", required=True, metavar="PART")
+    parser.add_argument(
+        "--features", type=Path, nargs="*", default=[], metavar="PART", help="encoded, of any site"
+    )
     parser.add_argument("--partitions", type=Path, required=True)
     parser.add_argument("--covariance", type=Path, nargs="+", required=True, metavar="ARRAYS")
     parser.add_argument("--profiles", type=Path, required=True, metavar="PARQUET")

@@ -17,6 +17,7 @@ def main(args):
         by_site(args.graphs),
         args.cfg["partitions"],
         args.cfg["seed"],
+        None if args.base is None else partitions.load(args.base),
     )
     tables.write_table(args.output, columns, args.stamp, meta)
 
@@ -35,5 +36,8 @@ if __name__ == "__main__":
     parser.add_argument("--sbm", type=Path, nargs="+", required=True, metavar="RECORD")
     parser.add_argument("--covariance", type=Path, nargs="+", required=True, metavar="ARRAYS")
     parser.add_argument("--graphs", type=Path, nargs="+", required=True, metavar="ARRAYS")
+    parser.add_argument(
+        "--base", type=Path, metavar="PARQUET", help="partitions of the sites that have none here"
+    )
     parser.add_argument("--output", type=Path, required=True)
     command.run(main, parser)

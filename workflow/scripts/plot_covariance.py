@@ -4,14 +4,13 @@ from pathlib import Path
 
 import connectome.plots.style as style
 from connectome import arrays, command, tables
-from connectome.moments import correlation, full
+from connectome.moments import full
 from connectome.plots.covariance import COLUMNS, draw, select
 
 
 def main(args):
     content, meta = arrays.read_npz(args.covariance)
-    matrix = correlation(full(content).m2)
-    rows = select(matrix, arrays.read_json(args.fit), meta["unit"], args.cfg["bins"])
+    rows = select(full(content), arrays.read_json(args.fit), meta["unit"], args.cfg["bins"])
     tables.write_csv(args.output, rows, COLUMNS)
     style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
 

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 import connectome.tabulate.rois as rois
-from connectome import arrays, command, tables
+from connectome import arrays, command, moments, tables
 from connectome.tabulate.identity import fields
 
 
 def main(args):
-    correlations, edges = {}, {}
+    found, edges = {}, {}
     for path in args.covariance:
         names = fields(path, "{model}/{dictionary}/covariance/{site}.{kind}.npz")
-        of_pair = correlations.setdefault((names["model"], names["dictionary"]), {})
+        of_pair = found.setdefault((names["model"], names["dictionary"]), {})
         content, _ = arrays.read_npz(path)
-        of_pair[names["site"], names["kind"]] = rois.correlations_of(content)
+        of_pair[names["site"], names["kind"]] = moments.full(content)
     for path in args.graphs:
         names = fields(path, "{model}/{dictionary}/graph/{site}.{kind}.npz")
         of_pair = edges.setdefault((names["model"], names["dictionary"]), {})
@@ -25,7 +25,7 @@ def main(args):
         pair = names["model"], names["dictionary"]
         columns = tables.read_table(path).to_pydict()
         kinds = rois.kinds(columns, tables.read_meta(path))
-        rows += rois.rows(names, columns, kinds, correlations[pair], edges[pair], args.cfg["seed"])
+        rows += rois.rows(names, columns, kinds, found[pair], edges[pair], args.cfg["seed"])
     tables.write_csv(args.output, rows, rois.COLUMNS)
     nodes = [
         (

@@ -13,7 +13,7 @@ import numpy as np
 from connectome import sbm
 from connectome.graphs import complete
 from connectome.labelling import DEAD, of_features
-from connectome.moments import correlation, full
+from connectome.moments import correlations, full
 
 
 def fit(
@@ -70,7 +70,7 @@ def _fitted(
     default = [np.array(labels) for labels in record["levels"]]
     dead = default[0] == DEAD
     live = np.flatnonzero(~dead)
-    edges, weights = complete(correlation(full(covariance).m2[np.ix_(live, live)]), live)
+    edges, weights = complete(correlations(full(covariance), live), live)
     seeds = range(seed, seed + settings["seeds"])
     # every node of a complete graph has the same degree: there is nothing to correct for
     fits = sbm.fit_edges(edges, seeds, settings, degree_corrected=False, weights=weights)

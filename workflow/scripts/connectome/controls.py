@@ -14,14 +14,14 @@ from sklearn.cluster import KMeans
 
 from connectome import communities
 from connectome.labelling import DEAD, by_size, of_features
-from connectome.moments import correlation
+from connectome.moments import Found, correlations
 
 
 @dataclass(frozen=True)
 class Basis:
     """What the controls of one site are made from."""
 
-    m2: np.ndarray  # (d, d) centred products of the features
+    moments: Found  # of the features
     graph: communities.Network  # the graph of the block model
     dead: np.ndarray  # (d,) bool
     parts: int  # of the partition to match
@@ -32,6 +32,14 @@ class Basis:
 Control = tuple[np.ndarray, dict[str, Any]]
 
 
+def refusal(name: str, basis: Basis) -> str | None:
+    """Why a site is too wide for a control; None where it is not."""
+    live, widest = int((~basis.dead).sum()), basis.moments.widest
+    if name != "kmeans" or live <= widest:
+        return None
+    return f"{live} live features; their correlation profiles fit up to {widest}"
+
+
 def kmeans(basis: Basis) -> Control:
     """k-means of the live features on their correlation profiles (unit rows, diagonal 1).
 
@@ -39,7 +47,7 @@ def kmeans(basis: Basis) -> Control:
     feature is grouped: the profiles know no threshold.
     """
     live = np.flatnonzero(~basis.dead)
-    profiles = correlation(basis.m2[np.ix_(live, live)])
+    profiles = correlations(basis.moments, live)
     profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
     method = KMeans(basis.parts, n_init=basis.starts, random_state=basis.seed)
     labels = np.full(len(basis.dead), DEAD, dtype=np.int32)

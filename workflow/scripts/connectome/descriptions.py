@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from connectome import firing, profiles, windows
 from connectome.firing import PLACES, Firing
-from connectome.moments import Moments
+from connectome.moments import Found
 from connectome.profiles import GRID, Block, Profiles, Region
 
 Row = dict[str, Any]
@@ -50,7 +50,7 @@ class Corpus(NamedTuple):
 def describe(
     site: str,
     labels: Mapping[str, np.ndarray],
-    moments: Moments,
+    moments: Found,
     corpus: Corpus,
     settings: Mapping[str, Any],
     seed: int,

@@ -1,26 +1,64 @@
-"""Graph of one site: nearest neighbours by |correlation| above one threshold, with its nulls.
+"""Graph of one site: nearest neighbours by similarity above one threshold, with its nulls.
 
-The threshold is an upper quantile of |r| under series rolled by random offsets, which keep their
-autocorrelation: formulas that take tokens for independent samples find false edges. All draws are
-made inside blocks of consecutive rows, so that they stream; block means are taken out, since no
-draw inside a block can change them.
+Dense features are alike by |r|; sparse ones (`sparse_graphs`) by the correlation of their firing.
+The threshold is an upper quantile of the similarities of series rolled by random offsets, which
+keep their autocorrelation: formulas that take tokens for independent samples find false edges. All
+draws are made inside blocks of consecutive rows, so that they stream; block means are taken out,
+since no draw inside a block can change them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from connectome.moments import Moments, correlation, full, half_of, of_halves
+from connectome.moments import Found, correlation, full, half_of, of_halves
 
 LIVE, CONSTANT, RARE, FAINT = range(4)
 _REASONS = {CONSTANT: "constant", RARE: "active too rarely", FAINT: "variance too small"}
 _LARGEST = 1 - 1e-6  # correlation
-_CHUNK = 1024  # rows of the correlation matrix searched at a time
-_PERMUTED, _ROLLED, _ENTRIES, _ORDER = range(4)  # streams of random numbers
+PERMUTED, ROLLED, ENTRIES, _ORDER = range(4)  # streams of random numbers
 
 
-def dead_features(moments: Moments, min_active: int, min_variance: float) -> np.ndarray:
+class Similarity(Protocol):
+    """How alike each two of d features are; only what is above 0 counts."""
+
+    def rows(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Of each feature in turn: other features (n,), increasing, and how alike they are (n,)."""
+
+    def largest(self, count: int) -> np.ndarray:
+        """The `count` largest values over pairs, or as many as there are above 0, in any order."""
+
+    def weights(self, edges: np.ndarray) -> np.ndarray:
+        """Correlations (E,) of edges (E, 2), signed."""
+
+    def shuffled(self, generator: np.random.Generator, k: int) -> "Similarity":
+        """The same values at random pairs, for a graph of `k` neighbours."""
+
+
+class Null(NamedTuple):
+    """One draw of independent features."""
+
+    permuted: Similarity
+    rolled: tuple[Similarity, Similarity, Similarity]  # all rows, and both halves
+
+
+class Source(Protocol):
+    """Where the similarities of a site come from."""
+
+    name: str  # of the similarity
+    moments: Found
+    min_variance: float  # share of the site's median below which a feature is dead
+
+    def of_data(self, live: np.ndarray) -> Iterator[Similarity]:
+        """Of these features: over all rows, and over each half."""
+
+    def nulls(self, live: np.ndarray, draws: int, seed: int) -> Iterator[Null]:
+        """The draws, one at a time."""
+
+
+def dead_features(moments: Found, min_active: int, min_variance: float) -> np.ndarray:
     """Why a feature is left out, int8 (d,): LIVE, CONSTANT, RARE or FAINT.
 
     RARE: other than 0 in fewer than `min_active` samples. FAINT: variance below `min_variance`
@@ -36,28 +74,46 @@ def dead_features(moments: Moments, min_active: int, min_variance: float) -> np.
     return state
 
 
-def nearest_neighbours(r: np.ndarray, k: int, threshold: float = 0.0) -> np.ndarray:
-    """Edges (E, 2) int32, i < j sorted: j among the k largest |r_i.| or i among those of j.
+def nearest_neighbours(alike: Similarity, k: int, threshold: float = 0.0) -> np.ndarray:
+    """Edges (E, 2) int32, i < j sorted: j among the k most alike of i, or i among those of j.
 
-    Only |r| > `threshold` counts. Equal values are taken in the order of their index.
+    Only values above `threshold` count. Equal values are taken in the order of their index.
     """
-    d = len(r)
-    k = min(k, d - 1)
-    if k < 1:
-        return np.empty((0, 2), dtype=np.int32)
-    found = []
-    for start in range(0, d, _CHUNK):
-        a = np.abs(r[start : start + _CHUNK])  # (chunk, d)
-        a[np.arange(len(a)), start + np.arange(len(a))] = -1
-        kth = np.partition(a, d - k, axis=1)[:, d - k, None]
-        above = a > kth
-        level = a == kth
-        room = k - above.sum(axis=1, keepdims=True)
-        chosen = (above | (level & (np.cumsum(level, axis=1) <= room))) & (a > threshold)
-        i, j = np.nonzero(chosen)
-        found.append(np.stack([i + start, j], axis=1))
+    found = [np.empty((0, 2), dtype=np.int32)]
+    for feature, (others, values) in enumerate(alike.rows()):
+        above = values > threshold
+        others, values = others[above], values[above]
+        if len(values) > k:
+            kth = np.partition(values, len(values) - k)[len(values) - k]
+            chosen = values > kth
+            chosen[np.flatnonzero(values == kth)[: k - chosen.sum()]] = True
+            others = others[chosen]
+        found.append(np.stack([np.full(len(others), feature), others], axis=1))
     pairs = np.sort(np.concatenate(found), axis=1)
     return np.unique(pairs, axis=0).astype(np.int32).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class Correlations:
+    """Similarity by |r|."""
+
+    r: np.ndarray  # (d, d)
+
+    def rows(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        every = np.arange(len(self.r))
+        for feature, r in enumerate(self.r):
+            others = every != feature
+            yield every[others], np.abs(r[others])
+
+    def largest(self, count: int) -> np.ndarray:
+        values = np.abs(self.r[np.triu_indices(len(self.r), 1)])
+        return values if count >= len(values) else np.partition(values, -count)[-count:]
+
+    def weights(self, edges: np.ndarray) -> np.ndarray:
+        return self.r[edges[:, 0], edges[:, 1]]
+
+    def shuffled(self, generator: np.random.Generator, k: int) -> "Correlations":
+        return Correlations(permuted_entries(self.r, generator))
 
 
 def complete(r: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -71,31 +127,32 @@ def complete(r: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def blocks(
-    rows: Iterable[tuple[np.ndarray, np.ndarray]], size: int
-) -> Iterator[tuple[int, int, np.ndarray]]:
+    rows: Iterable[tuple[Any, np.ndarray]],
+    size: int,
+    join: Callable[[Sequence[Any]], Any] = np.concatenate,
+) -> Iterator[tuple[int, int, Any]]:
     """Re-cut a stream of (values, ids) into blocks of one half: (half, number, rows (n, d)).
 
     Where a block begins depends on the rows alone, not on how they were batched. n = `size`,
-    smaller for the last block of each half.
+    smaller for the last block of each half. `join` puts rows behind each other.
     """
-    waiting: list[list[np.ndarray]] = [[], []]
+    waiting: list[list[Any]] = [[], []]
     number = [0, 0]
     for values, ids in rows:
         of_ids = half_of(ids)
         for half in (0, 1):
             waiting[half].append(values[of_ids == half])
-            if sum(map(len, waiting[half])) < size:
+            if sum(some.shape[0] for some in waiting[half]) < size:
                 continue
-            joined = np.concatenate(waiting[half])
-            cut = len(joined) - len(joined) % size
+            joined = join(waiting[half])
+            cut = joined.shape[0] - joined.shape[0] % size
             waiting[half] = [joined[cut:]]
             for start in range(0, cut, size):
                 yield half, number[half], joined[start : start + size]
                 number[half] += 1
     for half in (0, 1):
-        rest = np.concatenate(waiting[half]) if waiting[half] else np.empty((0, 0))
-        if len(rest):
-            yield half, number[half], rest
+        if sum(some.shape[0] for some in waiting[half]):
+            yield half, number[half], join(waiting[half])
 
 
 def rolled(block_dn: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -142,9 +199,9 @@ def null_products(
         block_dn = block_dn - block_dn.mean(axis=1, keepdims=True)
         for draw in range(draws):
             key = [draw, half, number]
-            shuffled = np.random.default_rng([seed, _PERMUTED, *key]).permuted(block_dn, axis=1)
+            shuffled = np.random.default_rng([seed, PERMUTED, *key]).permuted(block_dn, axis=1)
             permuted_dd[draw] += shuffled @ shuffled.T
-            offsets = np.random.default_rng([seed, _ROLLED, *key]).integers(len(rows), size=d)
+            offsets = np.random.default_rng([seed, ROLLED, *key]).integers(len(rows), size=d)
             moved = rolled(block_dn, offsets)
             rolled_dd[draw, half] += moved @ moved.T
     return permuted_dd, rolled_dd
@@ -158,26 +215,56 @@ def upper_quantile(live: int, false_pairs: float) -> float:
     return max(0.0, 1 - false_pairs / (live - 1))
 
 
-def rolled_threshold(products: Iterable[np.ndarray], quantile: float) -> float:
-    """Upper quantile of |r| off the diagonal, over the rolled draws together."""
-    pool = []
-    for m2 in products:
-        r = correlation(m2)
-        pool.append(np.abs(r[np.triu_indices(len(r), 1)]))
-    return float(np.quantile(np.concatenate(pool), quantile))
+def values_above(total: int, quantile: float) -> int:
+    """How many of the largest of so many values a quantile of them depends on."""
+    return total - int(np.floor(quantile * (total - 1)))
+
+
+def quantile_of(largest: np.ndarray, total: int, quantile: float) -> float:
+    """Quantile of `total` values, of which the largest are given; the rest is taken for 0."""
+    needed = values_above(total, quantile)
+    kept = np.sort(np.concatenate([largest, np.zeros(needed)]))[-needed:]
+    place = quantile * (total - 1)
+    return float(np.quantile(kept[:2], place - np.floor(place)))
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Similarities of dense features, from their covariance file and the `blocks` of its samples.
+
+    `exchangeable` rows have no order of their own (`null_products`).
+    """
+
+    covariance: Mapping[str, np.ndarray]
+    stream: Iterable[tuple[int, int, np.ndarray]]
+    min_variance: float
+    exchangeable: bool
+    name = "|r|"
+
+    @property
+    def moments(self) -> Found:
+        return full(self.covariance)
+
+    def of_data(self, live: np.ndarray) -> Iterator[Correlations]:
+        for moments in (self.moments, *of_halves(self.covariance)):
+            yield Correlations(correlation(moments.products(live)))
+
+    def nulls(self, live: np.ndarray, draws: int, seed: int) -> Iterator[Null]:
+        permuted_dd, rolled_dd = null_products(self.stream, live, draws, seed, self.exchangeable)
+        for permuted, (first, second) in zip(permuted_dd, rolled_dd, strict=True):
+            every, *halves, mixed = (
+                Correlations(correlation(m2)) for m2 in (first + second, first, second, permuted)
+            )
+            yield Null(mixed, (every, halves[0], halves[1]))
 
 
 def build(
-    covariance: Mapping[str, np.ndarray],
-    meta: Mapping[str, Any],
-    stream: Iterable[tuple[int, int, np.ndarray]],
-    settings: Mapping[str, Any],
-    seed: int,
+    source: Source, meta: Mapping[str, Any], settings: Mapping[str, Any], seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and metadata of a graph file.
 
-    Arguments: arrays and metadata of the covariance file; the `blocks` of the same samples;
-    settings k, small_k, small_site, false_pairs, draws, min_active, min_variance.
+    Arguments: the samples behind it; metadata of the covariance file; settings k, small_k,
+    small_site, false_pairs, draws, min_active.
 
     Arrays: edge lists (E, 2) int32 of feature numbers with weights r (E,): `data`, `half0`,
     `half1` (above the threshold), `permuted.N`, `entries.N`, `rolled.N` (without it: an empty
@@ -185,13 +272,13 @@ def build(
     (3,) of the data and of both halves, NaN where there is none. A site without two live features
     or without an edge is refused, with its reason.
     """
-    moments = full(covariance)
-    state = dead_features(moments, settings["min_active"], settings["min_variance"])
+    state = dead_features(source.moments, settings["min_active"], source.min_variance)
     live = np.flatnonzero(state == LIVE)
     dead_counts = {name: int((state == code).sum()) for code, name in _REASONS.items()}
     kept = ("site", "kind", "dictionary", "unit", "samples", "documents", "halves")
     result = {key: meta[key] for key in kept}
     result |= {"features": len(state), "live": len(live), "dead": dead_counts}
+    result |= {"similarity": source.name}
     lists: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     threshold = np.full(3, np.nan)
     reason = meta["reason"]
@@ -202,14 +289,12 @@ def build(
         k = settings["small_k"] if len(live) < settings["small_site"] else settings["k"]
         quantile = upper_quantile(len(live), settings["false_pairs"])
         result |= {"k": k, "quantile": quantile}
-        products = null_products(
-            stream, live, settings["draws"], seed, exchangeable=meta["kind"] == "attribution"
-        )
-        lists, threshold = _edge_lists(
-            covariance, live, products, k, quantile, settings["draws"], seed
-        )
+        lists, threshold = _edge_lists(source, live, k, quantile, settings["draws"], seed)
         if len(lists["data"][0]) == 0:
-            reason = f"no pair of features correlates above the threshold |r| = {threshold[0]:.4f}"
+            reason = (
+                f"no pair of features correlates above the threshold {source.name} ="
+                f" {threshold[0]:.4f}"
+            )
     isolated = state == LIVE
     if lists:
         isolated[lists["data"][0].ravel()] = False
@@ -227,32 +312,28 @@ def build(
 
 
 def _edge_lists(
-    covariance: Mapping[str, np.ndarray],
-    live: np.ndarray,
-    products: tuple[np.ndarray, np.ndarray],
-    k: int,
-    quantile: float,
-    draws: int,
-    seed: int,
+    source: Source, live: np.ndarray, k: int, quantile: float, draws: int, seed: int
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Edge lists with weights by name, and the thresholds of data and halves (3,)."""
-    permuted_dd, rolled_dd = products
-    square = np.ix_(live, live)
     lists = {}
 
-    def add(name: str, r: np.ndarray, limit: float) -> None:
-        edges = nearest_neighbours(r, k, limit)
-        lists[name] = (live[edges].astype(np.int32), r[edges[:, 0], edges[:, 1]])
+    def add(name: str, alike: Similarity, limit: float) -> None:
+        edges = nearest_neighbours(alike, k, limit)
+        lists[name] = (live[edges].astype(np.int32), alike.weights(edges))
 
-    r_data = correlation(full(covariance).m2[square])
-    threshold = [rolled_threshold(rolled_dd.sum(axis=1), quantile)]
-    add("data", r_data, threshold[0])
-    for half, moments in enumerate(of_halves(covariance)):
-        threshold.append(rolled_threshold(rolled_dd[:, half], quantile))
-        add(f"half{half}", correlation(moments.m2[square]), threshold[-1])
-    for draw in range(draws):
-        add(f"permuted.{draw}", correlation(permuted_dd[draw]), 0.0)
-        add(f"rolled.{draw}", correlation(rolled_dd[draw].sum(axis=0)), 0.0)
-        generator = np.random.default_rng([seed, _ENTRIES, draw])
-        add(f"entries.{draw}", permuted_entries(r_data, generator), 0.0)
+    total = draws * len(live) * (len(live) - 1) // 2
+    largest: list[list[np.ndarray]] = [[], [], []]
+    for draw, null in enumerate(source.nulls(live, draws, seed)):
+        for pool, alike in zip(largest, null.rolled, strict=True):
+            pool.append(alike.largest(values_above(total, quantile)))
+        add(f"permuted.{draw}", null.permuted, 0.0)
+        add(f"rolled.{draw}", null.rolled[0], 0.0)
+    threshold = [quantile_of(np.concatenate(pool), total, quantile) for pool in largest]
+    for name, limit, alike in zip(
+        ("data", "half0", "half1"), threshold, source.of_data(live), strict=True
+    ):
+        add(name, alike, limit)
+        for draw in range(draws if name == "data" else 0):
+            generator = np.random.default_rng([seed, ENTRIES, draw])
+            add(f"entries.{draw}", alike.shuffled(generator, k), 0.0)
     return lists, np.array(threshold)

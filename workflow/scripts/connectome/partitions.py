@@ -5,6 +5,9 @@ and DEAD features below 0. `modules` and `heads` follow from the architecture, `
 `rois_attribution` from the block models, `classical` from the weighted block model where it was
 asked for. CONTROLS group the same features by other methods, and files made by hand or by another
 tool join as columns of their own name. `random` is drawn where it is needed, by `shuffled`.
+
+A dictionary that covers some sites only is written beside a base, the partitions of the native
+features: their rows stand for the sites that it does not cover, so that each site has parts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from connectome import partition_files, tables
-from connectome.errors import ConfigError
+from connectome.errors import ConfigError, DataError
 from connectome.labelling import size_statistics
 from connectome.moments import full
 
@@ -57,9 +62,10 @@ def matched(table: Any) -> str:
 
 
 def by_site(table: Any) -> dict[str, dict[str, np.ndarray]]:
-    """All labellings of a table, {site: {partition: labels (features,)}}."""
+    """All labellings of a table, {site: {partition: labels (features,)}}, of its own sites."""
     every = {name: labels(table, name) for name in names(table)}
-    sites = dict.fromkeys(table["site"].to_pylist())
+    copied = tables.meta_of(table.schema).get("copied", [])
+    sites = [site for site in dict.fromkeys(table["site"].to_pylist()) if site not in copied]
     return {site: {name: of_sites[site] for name, of_sites in every.items()} for site in sites}
 
 
@@ -117,16 +123,20 @@ def make(
     graphs: OfSites,
     settings: Mapping[str, Any],
     seed: int,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    base: pa.Table | None = None,
+) -> tuple[dict[str, Any] | pa.Table, dict[str, Any]]:
     """Columns and metadata of the table of partitions.
 
     Arguments: model.json; the block models, and the arrays of the covariance and graph files, by
     (site, kind); settings rois_blocks, controls_match, kmeans_starts, files; the seed of the
-    controls. Metadata: {"partitions": {name: {site: status, reason, kind (whose data it is made
-    from, if any), matched, wanted, level, resolution (where they apply), and its sizes}},
+    controls; the table of the native features, where these are features of a dictionary. Metadata:
+    {"partitions": {name: {site: status, reason, kind (whose data it is made from, if any), matched,
+    wanted, level, resolution (where they apply), and its sizes}},
     "controls_match": as in the settings,
-    "communities": {site: {kind: communities that the free methods find in data and nulls}}}.
-    Raises ConfigError for a file under the name of a partition made here, DataError for a bad file.
+    "communities": {site: {kind: communities that the free methods find in data and nulls}},
+    "copied": sites whose rows come from the base}.
+    Raises ConfigError for a file under the name of a partition made here, DataError for a bad file
+    and for a base of other partitions.
     """
     taken = [name for name in settings["files"] if name in (*MADE_HERE, *_INDEX, "random")]
     if taken:
@@ -135,8 +145,10 @@ def make(
     features = {
         site: records[site, "activation"]["features"] or features_of(model, site) for site in sites
     }
+    native = base is None
     of_files = {
-        name: partition_files.read(path, features) for name, path in settings["files"].items()
+        name: partition_files.read(path, features) if native else {}
+        for name, path in settings["files"].items()
     }
     columns: dict[str, list[np.ndarray]] = {}
     about: dict[str, dict[str, Any]] = {}
@@ -150,7 +162,10 @@ def make(
     classical = any(record["classical"] for record in records.values())
     for site, d in features.items():
         add("modules", site, np.zeros(d, dtype=np.int32), _FINE)
-        add("heads", site, heads(site, d, model["head_width"]), _FINE)
+        if native or not site.startswith("attn."):
+            add("heads", site, heads(site, d, model["head_width"]), _FINE)
+        else:
+            add("heads", site, *_refused(d, "features of a dictionary belong to no single head"))
         fitted = {}
         for name, of_kind in KIND_OF.items():
             labelled, record = rois(records[site, of_kind], d, settings["rois_blocks"])
@@ -172,7 +187,8 @@ def make(
             if site in of_file:
                 add(name, site, of_file[site], _FINE)
             else:
-                add(name, site, *_refused(d, f"{settings['files'][name]} has no {site}"))
+                lack = f"has no {site}" if native else f"knows the native features of {site} alone"
+                add(name, site, *_refused(d, f"{settings['files'][name]} {lack}"))
     index = {
         "site": np.repeat(sites, list(features.values())).tolist(),
         "feature": np.concatenate([np.arange(d, dtype=np.int32) for d in features.values()]),
@@ -182,8 +198,34 @@ def make(
         "partitions": about,
         "controls_match": to_match,
         "communities": _communities(records, graphs, seed),
+        "copied": [],
     }
-    return index | joined | _stabilities(records, features), meta
+    content = index | joined | _stabilities(records, features)
+    return (content, meta) if base is None else _completed(pa.table(content), meta, base)
+
+
+def _completed(
+    own: pa.Table, meta: Mapping[str, Any], base: pa.Table
+) -> tuple[pa.Table, dict[str, Any]]:
+    """The table with the rows of the base for the sites that it does not cover, in their order."""
+    of_base = tables.meta_of(base.schema)
+    if set(own.column_names) != set(base.column_names):
+        differ = sorted(set(own.column_names) ^ set(base.column_names))
+        raise DataError(
+            f"the base has other partitions ({', '.join(differ)} in one of the two only); make it "
+            "again under the same configuration"
+        )
+    covered = dict.fromkeys(own["site"].to_pylist())
+    copied = [site for site in dict.fromkeys(base["site"].to_pylist()) if site not in covered]
+    sites = [*dict.fromkeys([*base["site"].to_pylist(), *covered])]
+    source = dict.fromkeys(covered, own) | dict.fromkeys(copied, base.select(own.column_names))
+    rows = [source[site].filter(pc.equal(source[site]["site"], site)) for site in sites]
+    about = {
+        name: {**of_base["partitions"][name], **found}  # in the order of the base
+        for name, found in meta["partitions"].items()
+    }
+    joined = pa.concat_tables([table.replace_schema_metadata(None) for table in rows])
+    return joined, {**meta, "partitions": about, "copied": copied}
 
 
 def _controls(
@@ -202,15 +244,22 @@ def _controls(
     from connectome import communities, controls
 
     basis = controls.Basis(
-        m2=full(covariance).m2,
+        moments=full(covariance),
         graph=communities.network(graph["data"], graph["data.r"]),
         dead=graph["dead"],
         parts=int(labelled.max()) + 1,
         starts=settings["kmeans_starts"],
         seed=seed,
     )
-    made = {name: controls.METHODS[name](basis) for name in CONTROLS}
-    return {name: (found, _FINE | details) for name, (found, details) in made.items()}
+    made = {}
+    for name in CONTROLS:
+        too_wide = controls.refusal(name, basis)
+        if too_wide:
+            made[name] = _refused(len(labelled), too_wide)
+        else:
+            found, details = controls.METHODS[name](basis)
+            made[name] = found, _FINE | details
+    return made
 
 
 def _communities(records: OfSites, graphs: OfSites, seed: int) -> dict[str, Any]:

@@ -17,14 +17,14 @@ Profiles are rounded once, to 1/GRID of a standard deviation; all that follows a
 numbers, so the batches in which tokens come change nothing. NumPy alone.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from connectome.labelling import DEAD
-from connectome.moments import Moments, correlation
+from connectome.moments import Found, correlations
 
 Array = np.ndarray
 GRID = 200  # steps of a profile per standard deviation
@@ -50,7 +50,7 @@ class Region:
 class Block(NamedTuple):
     """Consecutive tokens of whole documents, with the native features of one site."""
 
-    values: Array  # (rows, d)
+    values: Any  # (rows, d), an array, or a sparse matrix of the features that fire
     document: Array  # (rows,)
     position: Array  # (rows,)
     token: Array  # (rows,)
@@ -81,10 +81,11 @@ def live_features(labels: Mapping[str, Array], variance: Array) -> Array:
     return result
 
 
-def regions(site: str, labels: Mapping[str, Array], moments: Moments) -> list[Region]:
+def regions(site: str, labels: Mapping[str, Array], moments: Found) -> list[Region]:
     """The ROIs of a site under each partition, in order; none where the site is one single part.
 
-    labels: {partition: parts (d,)}. A ROI without a live member is left out: it has no profile.
+    labels: {partition: parts (d,)}. A ROI without a live member is left out: it has no profile; so
+    is one with more of them than `moments` relate to each other.
     """
     live = live_features(labels, moments.variance)
     found = []
@@ -93,9 +94,9 @@ def regions(site: str, labels: Mapping[str, Array], moments: Moments) -> list[Re
         for part in range(parts if parts > 1 else 0):
             inside = np.flatnonzero(of_feature == part)
             members = inside[live[inside]]
-            if len(members) == 0:
+            if not 0 < len(members) <= moments.widest:
                 continue
-            r = correlation(moments.m2[np.ix_(members, members)])
+            r = correlations(moments, members)
             turn = signs(r)
             r *= np.outer(turn, turn)
             length = float(np.sqrt(r.sum()))
@@ -108,7 +109,7 @@ def regions(site: str, labels: Mapping[str, Array], moments: Moments) -> list[Re
 class Profiles:
     """Reads the profiles of several ROIs of one site off its features."""
 
-    def __init__(self, of_site: Sequence[Region], moments: Moments) -> None:
+    def __init__(self, of_site: Sequence[Region], moments: Found) -> None:
         self.weights = np.zeros((len(moments.mean), len(of_site)))  # (d, regions)
         sd = np.sqrt(moments.variance)
         for column, region in enumerate(of_site):
@@ -116,7 +117,7 @@ class Profiles:
             self.weights[region.members, column] = region.signs / scale
         self.offset = moments.mean @ self.weights
 
-    def of(self, values: Array) -> Array:
+    def of(self, values: Any) -> Array:
         """Profiles (rows, regions) in whole steps of 1/GRID, int64, of features (rows, d)."""
         exact = values.astype(np.float64) @ self.weights - self.offset
         return np.rint(GRID * exact).astype(np.int64)
@@ -130,18 +131,23 @@ def turned(of_site: Sequence[Region], flip: Array) -> list[Region]:
     ]
 
 
-def whole_documents(batches: Iterable[tuple[Array, Mapping[str, Array]]]) -> Iterator[Block]:
+def whole_documents(
+    batches: Iterable[tuple[Any, Mapping[str, Array]]],
+    join: Callable[[Sequence[Any]], Any] = np.concatenate,
+) -> Iterator[Block]:
     """Batches with keys document, position and token, cut anew so that no document is divided.
 
-    Rows of a document follow each other. Memory: one batch and one document.
+    Rows of a document follow each other; `join` puts values behind each other. Memory: one batch
+    and one document.
     """
     kept: Block | None = None
     for values, keys in batches:
-        if len(values) == 0:
+        if values.shape[0] == 0:
             continue
         block = Block(values, keys["document"], keys["position"], keys["token"])
         if kept is not None:
-            block = Block(*map(np.concatenate, zip(kept, block, strict=True)))
+            keys_of = (np.concatenate(pair) for pair in zip(kept[1:], block[1:], strict=True))
+            block = Block(join([kept.values, block.values]), *keys_of)
         # the last document may go on in the next batch
         cut = int(np.flatnonzero(block.document != block.document[-1]).max(initial=-1)) + 1
         if cut:

@@ -18,7 +18,7 @@ import torch
 from connectome import profiles, tokenizer
 from connectome.blocks import normalise
 from connectome.directions import mean_cosine
-from connectome.moments import Moments, correlation
+from connectome.moments import Found, correlations
 from connectome.prompts import Prompts
 from connectome.region_effects import REGION, Group
 from connectome.tokenizer import Tokenizer
@@ -53,7 +53,7 @@ class Site(NamedTuple):
 
     writing: Array  # (features, d)
     sd: Array  # (features,) of the activations
-    m2: Array  # (features, features) centred products of the activations
+    moments: Found  # of the activations
 
 
 class Reader(NamedTuple):
@@ -99,7 +99,7 @@ def beside_random(site: Site, sets: Sequence[Array], reader: Reader) -> Row:
     """Mean and central 95 % of the measures over sets of features, each with signs of its own."""
     found = []
     for members in sets:
-        signs = profiles.signs(correlation(site.m2[np.ix_(members, members)]))
+        signs = profiles.signs(correlations(site.moments, members))
         found.append(measure(site, members, signs, reader))
     row: Row = {"draws": len(found)}
     for name in MEASURES:
@@ -123,9 +123,9 @@ def extremes(effect: Array, most: int, text_of: Callable[[int], str]) -> list[Ro
     ]
 
 
-def site_of(writing: torch.Tensor, moments: Moments) -> Site:
+def site_of(writing: torch.Tensor, moments: Found) -> Site:
     """The writing directions and activity of a site, but for the scale of a norm behind it."""
-    return Site(writing.double().cpu().numpy(), np.sqrt(moments.variance), moments.m2)
+    return Site(writing.double().cpu().numpy(), np.sqrt(moments.variance), moments)
 
 
 def scaled(site: Site, name: str, scales: Sequence[Mapping[str, float]]) -> Site:

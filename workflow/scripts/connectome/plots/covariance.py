@@ -11,30 +11,34 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
 import connectome.plots.style as style
+from connectome import cofiring
+from connectome.cofiring import Cofiring
+from connectome.moments import Found, correlations
 from connectome.plots.palette import INK, MUTED, PAPER, RULE
 
 COLUMNS = ("mark", "i", "j", "r", "level", "part", "start", "stop", "text")
 _CLASSES = 21  # shades: few, so that the picture stays small inside the page
 
 
-def select(
-    correlation: np.ndarray, fit: Mapping[str, Any], unit: str, bins: int
-) -> list[dict[str, Any]]:
-    """Rows of the drawing from the correlation (d, d) and the sbm record of the site.
+def select(moments: Found, fit: Mapping[str, Any], unit: str, bins: int) -> list[dict[str, Any]]:
+    """Rows of the drawing from the moments and the sbm record of the site.
 
     Features lie in the order of the parts, coarsest level first; dead ones are left out. `cell`
     rows hold r of bins i <= j (means over equal bins where there are more than `bins`
     features), rounded to three decimals; `part` rows the extent of each part of each level in
     units of bins.
     """
-    d = len(correlation)
+    d = len(moments.mean)
     levels = [np.array(labels) for labels in fit["levels"]] or [np.full(d, -1)]
-    live = np.flatnonzero((levels[0] != -2) & (np.diagonal(correlation) > 0))
+    live = np.flatnonzero((levels[0] != -2) & (moments.variance > 0))
     keys = [np.where(labels < 0, d, labels)[live] for labels in levels]
     order = live[np.lexsort([live, *keys])]
     width = max(1, -(-len(order) // bins))
     edges = np.append(np.arange(0, len(order), width), len(order))
-    cells = _binned(correlation[np.ix_(order, order)], edges)
+    if len(order) > moments.widest and isinstance(moments, Cofiring):
+        cells = np.round(cofiring.binned(moments, order, edges), 3) + 0.0
+    else:
+        cells = _binned(correlations(moments, order), edges)
     rows: list[dict[str, Any]] = [
         _row(mark="cell", i=i, j=j, r=float(cells[i, j]))
         for i in range(len(cells))

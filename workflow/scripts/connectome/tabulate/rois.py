@@ -4,11 +4,11 @@ Parts of the control partitions stand beside the ROIs, measured in the same way.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from connectome.moments import correlation, full
+from connectome.moments import Found, correlations
 from connectome.tabulate.identity import Row
 
 COLUMNS = (
@@ -54,29 +54,29 @@ def rows(
     names: Mapping[str, str],
     partitions: Mapping[str, list[Any]],
     kinds: Mapping[str, str],
-    correlations: Mapping[tuple[str, str], np.ndarray],
+    moments: Mapping[tuple[str, str], Found],
     edges: Mapping[tuple[str, str], np.ndarray],
     seed: int,
 ) -> list[Row]:
     """One row per part of the partitions in `kinds`, of one model and dictionary.
 
-    partitions: columns of the partitions file. correlations: (site, kind) -> (d, d); edges:
-    (site, kind) -> (E, 2) of the graph. `mean_r` is the mean |r| over pairs inside, `density` the
-    share of these pairs that the graph joins; `_random` their means over 99 random sets of as many
-    live features of the site, `_random_hi` the 95th percentiles; a part that fills its site has
-    no such sets.
+    partitions: columns of the partitions file. moments: by (site, kind); edges: (site, kind) ->
+    (E, 2) of the graph. A site without moments has its labels, and its rows, from another
+    dictionary. `mean_r` is the mean |r| over pairs inside, `density` the share of these pairs that
+    the graph joins; `_random` their means over 99 random sets of as many live features of the site,
+    `_random_hi` the 95th percentiles; a part that fills its site has no such sets.
     """
     of_feature = np.array(partitions["site"])
     result: list[Row] = []
     for partition, kind in kinds.items():
         labels = np.array(partitions[partition])
         for site in dict.fromkeys(partitions["site"]):
+            if (site, kind) not in moments:
+                continue
             members = np.flatnonzero(of_feature == site)
             order = np.argsort(np.array(partitions["feature"])[members], kind="stable")
             members = members[order]
-            pairs = np.stack(
-                [np.abs(correlations[site, kind]), _adjacency(edges[site, kind], len(members))]
-            )
+            pairs = Pairs(moments[site, kind], edges[site, kind])
             live = np.flatnonzero(labels[members] != -2)
             for part in range(int(labels[members].max(initial=-1)) + 1):
                 inside = np.flatnonzero(labels[members] == part)
@@ -92,16 +92,15 @@ def rows(
     return result
 
 
-def _adjacency(edges: np.ndarray, features: int) -> np.ndarray:
-    joined = np.zeros((features, features))
-    joined[edges[:, 0], edges[:, 1]] = joined[edges[:, 1], edges[:, 0]] = 1
-    return joined
+class Pairs(NamedTuple):
+    """What pairs of features of a site have in common."""
+
+    moments: Found
+    edges: np.ndarray  # (E, 2) of the graph
 
 
-def _inside(
-    pairs: np.ndarray, live: np.ndarray, inside: np.ndarray, rng: np.random.Generator
-) -> Row:
-    """Means inside a part of both matrices (2, d, d), and of random sets of its size."""
+def _inside(pairs: Pairs, live: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> Row:
+    """Means over pairs inside a part, and inside random sets of its size."""
     size = len(inside)
     draws = _DRAWS if 2 <= size < len(live) else 0  # a whole site has only itself to compare with
     null = [mean_inside(pairs, rng.choice(live, size, replace=False)) for _ in range(draws)]
@@ -122,17 +121,19 @@ def part_name(site: str, part: int) -> str:
     return f"{site[0]}{site.split('.')[1]}.r{part}"
 
 
-def mean_inside(matrices: np.ndarray, members: np.ndarray) -> np.ndarray | None:
-    """Means (...) of symmetric matrices (..., d, d) over pairs of different members.
+def mean_inside(pairs: Pairs, members: np.ndarray) -> tuple[float, float] | None:
+    """Mean |r| and share of joined pairs over pairs of different members (n,).
 
-    None below two members.
+    None below two members, or where there are more than `moments` relate to each other.
     """
     n = len(members)
-    if n < 2:
+    if not 2 <= n <= pairs.moments.widest:
         return None
-    inside = matrices[..., members[:, None], members]
-    total = inside.sum(axis=(-2, -1)) - np.trace(inside, axis1=-2, axis2=-1)
-    return total / (n * (n - 1))
+    r = np.abs(correlations(pairs.moments, members))
+    chosen = np.zeros(len(pairs.moments.mean), dtype=bool)
+    chosen[members] = True
+    joined = int(chosen[pairs.edges].all(axis=1).sum())
+    return float((r.sum() - np.trace(r)) / (n * (n - 1))), 2 * joined / (n * (n - 1))
 
 
 def _mean_stability(
@@ -166,11 +167,6 @@ def score_rows(
 
 
 NODE_COLUMNS = ("partition", "method", "node", "site", "features", "score", "se")
-
-
-def correlations_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Correlation (d, d) of all samples of a covariance file."""
-    return correlation(full(arrays).m2)
 
 
 def edges_of(graph: Mapping[str, np.ndarray]) -> np.ndarray:
