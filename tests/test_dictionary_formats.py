@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 import foreign_dictionaries as foreign
 from conftest import SCRIPTS
-from connectome import dictionaries, dictionary_files, dictionary_formats, stamps
+from connectome import dictionaries, dictionary_files, dictionary_formats, stamps, tensor_files
 from connectome.dictionaries import Dictionary
 from connectome.dictionary_files import Files
 from connectome.errors import DataError
@@ -346,10 +346,10 @@ def test_what_an_interrupted_run_left_is_refused(content, said, tmp_path):
 
 def test_pickles_need_a_torch_that_does_not_run_them():
     for version in ("2.6.0", "2.6.0+cpu", "2.13.0", "3.0"):
-        dictionary_files.check_torch(version)
+        tensor_files.check_torch(version)
     for version in ("2.5.1", "2.5.1+cu121", "1.13"):
         with pytest.raises(DataError, match="2.6 or later is needed"):
-            dictionary_files.check_torch(version)
+            tensor_files.check_torch(version)
 
 
 def test_an_option_that_says_nothing_about_a_folder_is_refused(tmp_path):

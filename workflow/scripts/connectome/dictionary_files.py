@@ -5,14 +5,12 @@ or refused in one sentence with the file, the key, the value found and those tha
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from connectome import dictionary_formats, dictionary_hooks
@@ -21,8 +19,8 @@ from connectome.dictionaries import Dictionary
 from connectome.dictionary_folds import fold_decoder_norms
 from connectome.dictionary_formats import Plan, saelens
 from connectome.errors import DataError
+from connectome.tensor_files import read_tensors
 
-_LEAST_TORCH = "2.6"  # before, loading weights alone could run code (CVE-2025-32434)
 _RESCALED = "features are shown times the lengths of their decoder rows, by which they are chosen"
 _SAELENS_VERSION = "6.54.12"  # the release whose layout is written; without one, keys of old count
 
@@ -59,7 +57,7 @@ def read(
     dictionary_formats.check_options(layout, options or {}, str(folder))
     plan: Plan = layout.plan(folder, options or {})
     path = next(folder / name for name in layout.WEIGHTS if (folder / name).exists())
-    tensors = _checked(path, plan, _READERS[path.suffix](path))
+    tensors = _checked(path, plan, read_tensors(path))
     fields = plan.build(tensors)
     notes = [*fields.pop("notes", []), *[_RESCALED] * plan.rescaled]
     dictionary = Dictionary(**{name: _plain(value) for name, value in fields.items()})
@@ -149,66 +147,6 @@ def _check_shape(
         raise DataError(
             f"{path}: tensor {name!r} has shape {list(found)}, where ({', '.join(shape)}) is "
             f"right; settings and other tensors say {words or 'nothing of these'}"
-        )
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: not a readable safetensors file ({error}); fetch it again"
-        ) from error
-
-
-def _read_npz(path: Path) -> dict[str, Tensor]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: torch.from_numpy(file[name]) for name in file.files}
-    except Exception as error:  # what is no such file fails in many ways
-        raise DataError(
-            f"{path}: not a readable file of plain arrays ({_first_line(error)}); objects in it "
-            "are never loaded"
-        ) from error
-
-
-def _read_pt(path: Path) -> dict[str, Tensor]:
-    check_torch(torch.__version__)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what is no such file fails in many ways
-        raise DataError(
-            f"{path}: it is damaged, or a pickle of more than tensors, which is never executed "
-            f"({_first_line(error)}); save the state dict of the dictionary alone"
-        ) from error
-    if not isinstance(content, Mapping):
-        raise DataError(f"{path}: it holds a {type(content).__name__}, not tensors by name")
-    for name, value in content.items():
-        if not isinstance(value, Tensor) or not isinstance(name, str):
-            raise DataError(
-                f"{path}: {name!r} is of type {type(value).__name__} and no tensor: an interrupted "
-                "run left it, whose scaling is not folded yet; train to the end"
-            )
-    return dict(content)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-_READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
-    ".safetensors": _read_safetensors,
-    ".npz": _read_npz,
-    ".pt": _read_pt,
-}
-
-
-def check_torch(version: str) -> None:
-    """Raise DataError for a PyTorch that might execute what lies in a pickle."""
-    if torch.torch_version.TorchVersion(version) < _LEAST_TORCH:
-        raise DataError(
-            f"PyTorch {version} may run code when it loads a .pt file; {_LEAST_TORCH} or later is "
-            "needed"
         )
 
 
