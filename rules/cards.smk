@@ -6,6 +6,7 @@ rule describe_rois:
     input:
         model="<results>/{model}/model.json",
         activations=lambda wildcards: activation_parts(wildcards.model),
+        features=encoded_parts,
         partitions="<results>/{model}/{dictionary}/partitions.parquet",
         covariance=each_fitted_site(
             "<results>/{model}/{dictionary}/covariance/{site}.activation.npz"
@@ -32,7 +33,7 @@ rule describe_rois:
         code=code_of("describe_rois"),
     shell:
         "{resources.python:q} {resources.scripts:q}/describe_rois.py --model {input.model:q}"
-        " --activations {input.activations:q} --partitions {input.partitions:q}"
+        " --activations {input.activations:q} --features {input.features:q} --partitions {input.partitions:q}"
         " --covariance {input.covariance:q} --profiles {output.profiles:q} --members {output.members:q}"
         " --examples {output.examples:q} --tokens {output.tokens:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

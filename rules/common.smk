@@ -276,6 +276,16 @@ def engine_dictionaries(wildcards):
     )
 
 
+def attention_dictionaries(wildcards):
+    """Those of them that stand for attention modules."""
+    return [path for path in engine_dictionaries(wildcards) if "/attn." in path]
+
+
+def attention_parts(wildcards):
+    """Part files of the features of attention sites."""
+    return [path for path in encoded_parts(wildcards) if "/attn." in path]
+
+
 def foreign_files(wildcards):
     """Files of a dictionary that was made elsewhere: declared, so that new ones make all stale."""
     try:
@@ -284,6 +294,18 @@ def foreign_files(wildcards):
         return [own(path) for path in files]
     except ConnectomeError as error:
         raise WorkflowError(f"dictionaries.{wildcards.dictionary}.load.{wildcards.site}: {error}")
+
+
+def encoded_parts(wildcards):
+    """Part files of the features of all mapped sites of a dictionary; none of the native one."""
+    if wildcards.dictionary == NATIVE:
+        return []
+    parts = parts_of(
+        "activations",
+        "<results>/{model}/{dictionary}/features/{site}/part-{shard}-of-N.parquet",
+    )
+    sites = mapped(wildcards.model)[wildcards.dictionary]["sites"]
+    return expand(parts, model=wildcards.model, dictionary=wildcards.dictionary, site=sites)
 
 
 def native_partitions(wildcards):
@@ -397,6 +419,17 @@ def of_traced(pattern):
         for model in MODELS
         for dictionary, covered in mapped(model).items()
         if covered["tasks"]
+        for path in expand(pattern, model=model, dictionary=dictionary)
+    ]
+
+
+def of_attention(pattern):
+    """Files of a pattern for every model and each of its dictionaries at attention sites."""
+    return [
+        path
+        for model in MODELS
+        for dictionary, covered in mapped(model).items()
+        if dictionary != NATIVE and any(site.startswith("attn") for site in covered["sites"])
         for path in expand(pattern, model=model, dictionary=dictionary)
     ]
 

@@ -129,6 +129,8 @@ rule encode_features:
     resources:
         mem_mb=dictionary_memory(1500),
         runtime=growing(60),
+        gpu=GPU,
+        device=DEVICE,
         python=PYTHON,
         scripts=SCRIPTS,
     params:
@@ -137,4 +139,4 @@ rule encode_features:
     shell:
         "{resources.python:q} {resources.scripts:q}/encode_features.py --activations {input.activations:q}"
         " --dictionary {input.dictionary:q} --site {wildcards.site} --output {output:q}"
-        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+        " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -299,3 +299,32 @@ rule plot_specificity:
         " --model {wildcards.model} --dictionary {wildcards.dictionary}"
         " --output {output.csv:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule plot_heads:
+    input:
+        overlap="<results>/tables/head_overlap.csv",
+        heads="<results>/tables/feature_heads.csv",
+    output:
+        csv="<results>/figures/heads.{model}.{dictionary}.{site}.csv",
+        drawn=multiext("<results>/figures/heads.{model}.{dictionary}.{site}", *FIGURE),
+    log:
+        "<logs>/plot_heads/{model}.{dictionary}.{site}.log",
+    benchmark:
+        "<benchmarks>/plot_heads/{model}.{dictionary}.{site}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=growing(10),
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=settings("dpi"),
+        code=code_of("plot_heads"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/plot_heads.py --overlap {input.overlap:q}"
+        " --heads {input.heads:q} --model {wildcards.model} --dictionary {wildcards.dictionary}"
+        " --site {wildcards.site} --output {output.csv:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

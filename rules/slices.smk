@@ -115,6 +115,22 @@ def foreign_slice(wildcards):
     return canonical({"options": dictionary_config.options_of(source)})
 
 
+def directions_slice(wildcards):
+    """`cfg` of compare_directions: which ROIs, beside how many random groups."""
+    chosen = {"partitions": config["cards"]["partitions"], "draws": config["directions"]["draws"]}
+    return canonical({"directions": chosen, "seed": config["seed"]})
+
+
+def heads_slice(wildcards):
+    """`cfg` of assign_heads: which tokens count."""
+    return canonical({"skip_start": config["covariance"]["skip_start"]})
+
+
+def overlap_slice(wildcards):
+    """`cfg` of tabulate_directions: which ROIs are held against heads."""
+    return canonical({"partitions": config["cards"]["partitions"], "seed": config["seed"]})
+
+
 def quality_slice(wildcards):
     """`cfg` of evaluate_dictionary: how much is measured."""
     return canonical({"quality": config["dictionary_quality"], "seed": config["seed"]})

@@ -16,7 +16,7 @@ from connectome import (
 
 
 def main(args):
-    dictionary, _ = dictionary_files.read(args.dictionary)
+    dictionary, _ = dictionary_files.read(args.dictionary[0].parent)
     dictionary = dictionary.to(devices.resolve(args.device)[0], torch.float32)
     column = dictionary_encoding.column(args.site, dictionary)
     batches = tables.iter_column([args.activations], column, encoded.KEYS)
@@ -29,7 +29,7 @@ def main(args):
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
-    parser.add_argument("--dictionary", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--dictionary", type=Path, nargs="+", required=True, metavar="FILE")
     parser.add_argument("--activations", type=Path, required=True, metavar="PART")
     parser.add_argument("--site", required=True)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

@@ -37,7 +37,11 @@ if __name__ == "__main__":
     parser.add_argument("--covariance", type=Path, nargs="+", required=True, metavar="ARRAYS")
     parser.add_argument("--graphs", type=Path, nargs="+", required=True, metavar="ARRAYS")
     parser.add_argument(
-        "--base", type=Path, metavar="PARQUET", help="partitions of the sites that have none here"
+        "--base",
+        type=Path,
+        nargs="?",
+        metavar="PARQUET",
+        help="partitions of the sites that have none here",
     )
     parser.add_argument("--output", type=Path, required=True)
     command.run(main, parser)

@@ -125,6 +125,10 @@ def stated(
         ),
     }
     of_rule |= dict.fromkeys(
+        ("compare_directions", "assign_heads", "describe_features"),
+        lambda: passing(size, dtype, PAIRS),
+    )
+    of_rule |= dict.fromkeys(
         ("run_circuits", "ablate_rois", "ablate_across_tasks"),
         lambda: attributing(size, dtype, PAIRS, graphs=False),
     )

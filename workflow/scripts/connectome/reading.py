@@ -118,8 +118,7 @@ class Model:
     def correlation(self, site: str, kind: str = "activation") -> np.ndarray:
         """Correlation (features, features) of a site's activations or attributions."""
         path = self.own / "covariance" / f"{_checked(site, self.sites, 'site')}.{kind}.npz"
-        found = moments.full(arrays.read_npz(path)[0])
-        return moments.correlations(found, np.arange(len(found.mean)))
+        return moments.correlations(moments.full(arrays.read_npz(path)[0]))
 
     def activations(self, column: str) -> tuple[pd.DataFrame, np.ndarray]:
         """A recorded column such as "mlp.0.hidden": keys of the tokens, values (tokens, width).
