@@ -31,6 +31,7 @@ from connectome.transformer import (
     shares_of,
     sights,
     unembed,
+    widest,
 )
 from connectome.wiring import SiteParts, run_parts, split, wiring
 
@@ -94,7 +95,7 @@ def _zeros(model: Transformer) -> Ablated:
     features = {}
     for site in model.sites:
         features[site] = streams[0].new_zeros(1, 1, model.features(site))
-        streams.append(streams[-1] + model.module(site).constant)
+        streams.append(streams[-1] + model.writer(site).constant)
     return Ablated(features, _read(model, streams))
 
 
@@ -245,8 +246,8 @@ def run_nodes(
     prompts = prompts.to(model.device)
     circuits, n, t = len(keep), len(prompts), prompts.clean.ids.shape[1]
     device = model.embedding.device
-    widest = max(model.size.hidden, model.size.heads * (model.size.head_width + t))
-    cell = 6 * t * widest * model.embedding.element_size()
+    room = max(widest(model, site, t) for site in model.sites)
+    cell = 6 * t * room * model.embedding.element_size()
     result = widen(model.embedding[:0]).new_empty(circuits, n, model.unembedding.shape[1])
     for chosen, rows in product(*_chunks(circuits, n, cell, memory)):
         batch, values = prompts.clean.rows(rows), ablated.rows(rows)
@@ -257,11 +258,11 @@ def run_nodes(
         first = torch.tensor(kept[:, 0], device=device)[:, None, None, None]
         stream = torch.where(first, embed(model, batch), values.input)  # (c, n, t, d)
         for number, site in enumerate(model.sites):
-            module = model.module(site)
+            writer = model.writer(site)
             if model.reads(site) == number:
                 x = normalise(stream.flatten(0, 1), model.size).x
             features = compute(model, site, x[None, None], seen_by[site])[0]
-            if module.gain is not None:
+            if writer.gain is not None:
                 features = features * behind(model, site, features).scale
             of_features = torch.tensor(kept[:, graph.members[site]], device=device)
             mixed = torch.where(
@@ -269,7 +270,7 @@ def run_nodes(
                 features.unflatten(0, (c, m)),
                 values.features[site],
             )
-            stream = stream + (mixed @ model.writing(site) + module.constant)
+            stream = stream + (mixed @ model.writing(site) + writer.constant)
         rows_of = torch.arange(m, device=device)
         result[chosen, rows] = unembed(model, stream[:, rows_of, batch.last])
     return result

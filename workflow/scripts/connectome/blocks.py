@@ -6,7 +6,7 @@ width, f hidden units, p parts, m features of a part.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -56,6 +56,24 @@ class Mlp:
     output: Tensor  # (f, d)
     constant: Tensor  # (d,)
     gain: Tensor | None = None  # (d,) of the norm behind the module, whose constant is 0
+    norm_gain: Tensor | None = None  # (d,) of the norm before it, which is folded into the rest
+    norm_bias: Tensor | None = None  # (d,)
+
+
+class Writer(Protocol):
+    """What features are written by: a module, or a dictionary of its output."""
+
+    @property
+    def output(self) -> Tensor:
+        """Writing directions (units, ..., d)."""
+
+    @property
+    def constant(self) -> Tensor:
+        """What is written whatever is read (d,)."""
+
+    @property
+    def gain(self) -> Tensor | None:
+        """(d,) of a norm behind the sum of what the features write."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +83,7 @@ class Group:
     parts: slice  # their numbers within the site
     units: Tensor | slice  # heads or hidden units, those of one part after those of another
     kept: Tensor | None  # (p, 1, 1, m) 1 for the value directions of the part; None where all are
+    beside: bool = False  # of a dictionary: they hold more than features
 
     @property
     def count(self) -> int:
@@ -72,7 +91,7 @@ class Group:
         return int(self.parts.stop - self.parts.start)
 
 
-WHOLE = Group(slice(0, 1), slice(None), None)
+WHOLE = Group(slice(0, 1), slice(None), None, beside=True)
 
 
 def take(x: Tensor, index: Tensor | slice, dim: int = 0) -> Tensor:
@@ -88,12 +107,12 @@ def rows(matrix: Tensor, group: Group) -> Tensor:
     return take(matrix, group.units).reshape(group.count, -1, matrix.shape[-1])
 
 
-def of_parts(module: Attention | Mlp, features: Tensor, group: Group) -> Tensor:
-    """Features (p, n, t, m) of each part, of a site's native features (n, t, features).
+def of_parts(writer: Writer, features: Tensor, group: Group) -> Tensor:
+    """Features (p, n, t, m) of each part, of all features (n, t, features) of a site.
 
     Value directions of a head that the part touches but does not own are 0.
     """
-    by_unit = features.unflatten(2, (len(module.output), -1))
+    by_unit = features.unflatten(2, (len(writer.output), -1))
     n, t = features.shape[:2]
     found = take(by_unit, group.units, 2).reshape(n, t, group.count, -1).movedim(2, 0)
     return found if group.kept is None else found * group.kept
@@ -156,6 +175,8 @@ class Sight(NamedTuple):
 
     def repeated(self, count: int) -> "Sight":
         """The same for `count` runs of each prompt, run by run."""
+        if count == 1:
+            return self
         turn = (None if part is None else part.repeat(count, 1, 1) for part in self.turn)
         return Sight(Rotary(*turn), self.hidden_keys.repeat(count, 1, 1))
 
@@ -183,7 +204,7 @@ class Attended(NamedTuple):
     key_norm: Normed | None = None
 
 
-def _read(x: Tensor, matrix: Tensor, bias: Tensor | None, group: Group) -> Tensor:
+def read(x: Tensor, matrix: Tensor, bias: Tensor | None, group: Group) -> Tensor:
     """What each part reads, (p, n, t, m), of its normed input x (p, n, t, d)."""
     flat, matrices = x.flatten(1, 2), rows(matrix, group).mT  # (p, n t, d), (p, d, m)
     if bias is None:
@@ -227,9 +248,9 @@ def attend(
     """
     width = module.query.shape[1]
     of_query, of_key, of_value = x.expand(3, *x.shape[1:])
-    query = split_heads(_read(of_query, module.query, module.query_bias, group), width)
-    key = split_heads(_read(of_key, module.key, module.key_bias, group), width)
-    value = split_heads(_read(of_value, module.value, None, group), width)
+    query = split_heads(read(of_query, module.query, module.query_bias, group), width)
+    key = split_heads(read(of_key, module.key, module.key_bias, group), width)
+    value = split_heads(read(of_value, module.value, None, group), width)
     query, query_norm = with_gain(query, module.query_gain, size.eps)
     key, key_norm = with_gain(key, module.key_gain, size.eps)
     query, key = rotate(query, sight.turn), rotate(key, sight.turn)
@@ -249,8 +270,8 @@ class Activated(NamedTuple):
 def activate(module: Mlp, x: Tensor, activation: str, group: Group = WHOLE) -> Activated:
     """Run the hidden units of each part on its normed input x (p, n, t, d)."""
     act = ACTIVATIONS[activation]
-    up = _read(x, module.up, module.up_bias, group)
+    up = read(x, module.up, module.up_bias, group)
     if module.gate is None:
         return Activated(None, up, act(up))
-    gate = _read(x, module.gate, module.gate_bias, group)
+    gate = read(x, module.gate, module.gate_bias, group)
     return Activated(gate, up, act(gate) * up)

@@ -26,7 +26,7 @@ from connectome.transformer import Trace, Transformer, compute, output, repeated
 
 def changed(model: Transformer, trace: Trace, site: str, change: Tensor) -> Tensor:
     """The stream (..., n, t, d) after a site of a pass if its parts added `change` to their sum."""
-    number, gain = model.sites.index(site), model.module(site).gain
+    number, gain = model.sites.index(site), model.writer(site).gain
     if gain is None:
         return trace.streams[number + 1] + change
     normed = trace.behind[site]
@@ -38,8 +38,10 @@ def finish(model: Transformer, trace: Trace, stream: Tensor, sites: Sequence[str
     """Answer logits (c, n, vocabulary) of c runs of a pass's prompts that go on from other streams.
 
     `stream` (c, n, t, d) is what stands before the first of the remaining `sites`; where that one
-    reads an earlier stream (parallel blocks), it is the pass's own.
+    reads an earlier stream (parallel blocks), it is the pass's own. Dictionaries give their modules
+    back exactly and are left out.
     """
+    model = model.native
     c, n = stream.shape[:2]
     stream = stream.flatten(0, 1)  # (c n, t, d)
     read = stream

@@ -71,9 +71,10 @@ def _singular_directions(value: Tensor, output: Tensor) -> tuple[Tensor, Tensor]
 
 
 def mlp(raw: RawMlp) -> tuple[Tensor | None, ...]:
-    """Gate, its bias, up, its bias, down, constant and gain, as in blocks.Mlp."""
+    """Gate, its bias, up, its bias, down, constant and gains, as in blocks.Mlp."""
     gate, gate_bias = (None, None) if raw.gate is None else fold(raw.norm, raw.gate, raw.gate_bias)
     up, up_bias = fold(raw.norm, raw.up, raw.up_bias)
     constant = torch.zeros_like(raw.norm.gain) if raw.down_bias is None else raw.down_bias
     turned = None if gate is None else gate.T
-    return turned, gate_bias, up.T, up_bias, raw.down, constant, raw.post_gain
+    gains = (raw.post_gain, raw.norm.gain, raw.norm.bias)
+    return turned, gate_bias, up.T, up_bias, raw.down, constant, *gains

@@ -6,17 +6,24 @@ need no gradient, so each product of the plain backward pass is kept apart by pa
 summed, at the same number of multiplications. Axes as in blocks.py.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from connectome import coding, dictionaries
+from connectome.architectures import Dimensions
 from connectome.blocks import (
     ACTIVATIONS,
+    WHOLE,
+    Attended,
     Attention,
+    Group,
     Mlp,
     Normed,
+    Rotary,
     join_heads,
     normalise,
     normalise_backward,
@@ -28,8 +35,9 @@ from connectome.blocks import (
     split_heads,
     take,
 )
+from connectome.coding import Coding
 from connectome.precision import product, widen
-from connectome.transformer import Trace, Transformer, unembed
+from connectome.transformer import Trace, Transformer, unembed, widest
 from connectome.wiring import SiteParts, multiply
 
 
@@ -59,34 +67,108 @@ def input_gradients(
     response (n, t, features) is the gradient at the site's features. The gradient of the whole
     module is the sum over its readers.
     """
-    module = model.module(site)
     shape = (parts.slots, parts.high - parts.low, *response.shape[:2], model.size.width)
     inner = response.new_empty(shape)
-    if isinstance(module, Attention):
-        _attention_gradients(model, module, trace, site, parts, response, inner)
+    module, found = model.module(site), model.dictionaries.get(site)
+    if found is not None:
+        _coded_gradients(model, trace, site, found, parts.groups, response, inner)
+    elif isinstance(module, Attention):
+        attended, turn = trace.attended[site], trace.sights[site].turn
+        _attention_gradients(module, model.size, attended, turn, parts.groups, response, inner)
     else:
-        _mlp_gradients(module, trace, site, parts, response, model.size.activation, inner)
+        factors = _factors(module, trace, site, model.size)
+        _mlp_gradients(module, factors, parts.groups, response, inner)
     return normalise_backward(inner.flatten(0, 1), trace.normed[site], model.size)
 
 
-def _attention_gradients(
+def _coded_gradients(
     model: Transformer,
-    module: Attention,
     trace: Trace,
     site: str,
-    parts: SiteParts,
+    found: Coding,
+    groups: Sequence[Group],
     response: Tensor,
     out: Tensor,
 ) -> None:
-    width, attended, cap = module.query.shape[1], trace.attended[site], model.size.score_cap
-    turn = trace.sights[site].turn
+    """At the bare norm, through the parts of a dictionary: each has the whole module behind it."""
+    n, t, _ = response.shape
+    cell = n * t * widest(model, site, t)
+    slope = dictionaries.slopes(found.dictionary, trace.coded[site].pre)
+    flow = response[..., : slope.shape[-1]] * slope
+    through = _through_module(model, trace, site)
+    for some in (some for group in groups for some in coding.pieces(found, group, cell)):
+        at_output: Tensor | None = None
+        if some.beside:
+            at_output, at_input = coding.pull_any(found, slope, response, some)
+        elif found.dictionary.transcoder:
+            at_input = coding.pull_features(found, flow, some)
+        else:
+            at_output, at_input = coding.pull_features(found, flow, some), None
+        own = out[:, some.parts]  # (s, p, n, t, d)
+        if at_output is not None:
+            through(at_output, own)
+            if at_input is not None:
+                own += at_input
+        elif at_input is not None:
+            own[0] = at_input
+
+
+def _through_module(
+    model: Transformer, trace: Trace, site: str
+) -> Callable[[Tensor, Tensor], None]:
+    """From gradients (p, n, t, d) at what a module adds to the stream to those at the bare norm.
+
+    These go into the second argument (s, p, n, t, d). Each p goes through the whole module.
+    """
+    module, size = model.module(site), model.size
+    factors = None if isinstance(module, Attention) else _factors(module, trace, site, size)
+
+    def through(grad: Tensor, out: Tensor) -> None:
+        count, out = len(grad), out.flatten(1, 2)[:, None]  # each a run of all prompts
+        if module.gain is not None:
+            grad = rms_backward(grad * module.gain, trace.within[site])
+        response = grad @ module.output.flatten(0, -2).T
+        if isinstance(module, Attention):
+            attended, turn = _repeated(trace, site, count)
+            response = response.flatten(0, 1)
+            _attention_gradients(module, size, attended, turn, [WHOLE], response, out)
+        elif factors is not None:
+            _mlp_gradients(module, factors, [WHOLE], response, out)
+
+    return through
+
+
+def _repeated(trace: Trace, site: str, count: int) -> tuple[Attended, Rotary]:
+    """What heads leave behind and how they turn in `count` runs of each prompt."""
+
+    def many(x: Any) -> Any:
+        if isinstance(x, Tensor):  # (h, n, t, ...)
+            return x.repeat(1, count, 1, 1)
+        return None if x is None else type(x)(*map(many, x))
+
+    attended = trace.attended[site]
+    turn = trace.sights[site].repeated(count).turn
+    return (attended if count == 1 else many(attended)), turn
+
+
+def _attention_gradients(
+    module: Attention,
+    size: Dimensions,
+    attended: Attended,
+    turn: Rotary,
+    groups: Sequence[Group],
+    response: Tensor,
+    out: Tensor,
+) -> None:
+    """At the bare norm (s, p, n, t, d), from gradients (n, t, features) at native features."""
+    width, cap = module.query.shape[1], size.score_cap
 
     def through_norm(grad: Tensor, normed: Normed | None, gain: Tensor | None) -> Tensor:
         if normed is None or gain is None:
             return grad
         return rms_backward(grad * gain, Normed(*(take(x, group.units) for x in normed)))
 
-    for group in parts.groups:
+    for group in groups:
         dz = split_heads(of_parts(module, response, group), width)  # (p k, n, t, w)
         query, key, value, pattern = (
             take(x, group.units)
@@ -110,27 +192,32 @@ def _attention_gradients(
         )
 
 
-def _mlp_gradients(
-    module: Mlp,
-    trace: Trace,
-    site: str,
-    parts: SiteParts,
-    response: Tensor,
-    activation: str,
-    out: Tensor,
-) -> None:
-    activated, slope = trace.activated[site], SLOPES[activation]
+_Factors = list[tuple[tuple[Tensor, ...], Tensor]]
+
+
+def _factors(module: Mlp, trace: Trace, site: str, size: Dimensions) -> _Factors:
+    """Per matrix (f, d) that reads: factors (n, t, f) from a hidden unit to it, and the matrix."""
+    activated, slope = trace.activated[site], SLOPES[size.activation]
     if activated.gate is None or module.gate is None:
-        found = [(response * slope(activated.up[0]), module.up)]
-    else:
-        found = [
-            (response * ACTIVATIONS[activation](activated.gate[0]), module.up),
-            (response * activated.up[0] * slope(activated.gate[0]), module.gate),
-        ]
-    for group in parts.groups:
+        return [((slope(activated.up[0]),), module.up)]
+    return [
+        ((ACTIVATIONS[size.activation](activated.gate[0]),), module.up),
+        ((activated.up[0], slope(activated.gate[0])), module.gate),
+    ]
+
+
+def _mlp_gradients(
+    module: Mlp, factors: _Factors, groups: Sequence[Group], response: Tensor, out: Tensor
+) -> None:
+    """At the bare norm (s, p, n, t, d), from gradients (..., n, t, f) at hidden units."""
+    at_read = [
+        (functools.reduce(torch.mul, own, response).flatten(0, -3), matrix)
+        for own, matrix in factors
+    ]
+    for group in groups:
         multiply(
             out[:, group.parts],
-            *((of_parts(module, grad, group), rows(matrix, group)) for grad, matrix in found),
+            *((of_parts(module, grad, group), rows(matrix, group)) for grad, matrix in at_read),
         )
 
 
@@ -188,11 +275,11 @@ def _at_features(
     model: Transformer, trace: Trace, site: str, grad: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Gradients at a site's shares and at its features, (n, t, features) each."""
-    module = model.module(site)
-    if module.gain is None:
+    writer = model.writer(site)
+    if writer.gain is None:
         response = grad @ model.writing(site).T
         return response, response
-    directions, at_sum = module.output.flatten(0, -2).T, grad * module.gain
+    directions, at_sum = writer.output.flatten(0, -2).T, grad * writer.gain
     response = at_sum @ directions
     return response, rms_backward(at_sum, trace.behind[site]) @ directions
 

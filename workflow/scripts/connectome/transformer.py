@@ -9,14 +9,14 @@ units, p parts, m features of a part.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from connectome import architectures, checkpoint, devices, folding, models, precision
+from connectome import architectures, checkpoint, coding, devices, folding, models, precision
 from connectome.architectures import Dimensions, Raw, RawAttention, RawMlp, Stretch
 from connectome.blocks import (
     WHOLE,
@@ -28,12 +28,15 @@ from connectome.blocks import (
     Normed,
     Rotary,
     Sight,
+    Writer,
     activate,
     attend,
     join_heads,
     normalise,
     rms_normalise,
 )
+from connectome.coding import Coded, Coding
+from connectome.dictionaries import Dictionary
 from connectome.errors import DataError
 from connectome.prompts import Batch
 
@@ -51,6 +54,12 @@ class Transformer:
     blocks: Sequence[tuple[Attention, Mlp]]  # a layer may lie on another device until asked for
     unembedding: Tensor  # (d, vocabulary)
     unembedding_bias: Tensor  # (vocabulary,)
+    dictionaries: Mapping[str, Coding] = field(default_factory=dict)  # of what some modules write
+
+    @property
+    def native(self) -> "Transformer":
+        """The same model without dictionaries: its modules write the same."""
+        return replace(self, dictionaries={})
 
     @property
     def device(self) -> torch.device:
@@ -67,8 +76,16 @@ class Transformer:
         kind, layer = site.split(".")
         return self.blocks[int(layer)][kind == "mlp"]
 
+    def writer(self, site: str) -> Writer:
+        """What the features of a site write by: its module, or a dictionary of it."""
+        found = self.dictionaries.get(site)
+        return self.module(site) if found is None else found
+
     def features(self, site: str) -> int:
-        """Native features of a site: value directions or hidden units."""
+        """Features of a site: value directions or hidden units, or those of its dictionary with
+        what stands beside them."""
+        if site in self.dictionaries:
+            return len(self.dictionaries[site].output)
         if site.startswith("attn"):
             return self.size.heads * self.size.head_width
         return self.size.hidden
@@ -80,29 +97,39 @@ class Transformer:
 
     @property
     def layout(self) -> dict[str, Any]:
-        """What a graph of its parts needs: features of each site in order, and how blocks go."""
+        """What a graph of its parts needs: features of each site in order, what stands beside
+        those of a dictionary, and how blocks go."""
+        beside = {site: found.beside for site, found in self.dictionaries.items()}
         return {
-            "features": {site: self.features(site) for site in self.sites},
+            "features": {
+                site: self.features(site) - sum(beside.get(site, {}).values())
+                for site in self.sites
+            },
+            "beside": beside,
             "head_width": self.size.head_width,
             "parallel": self.size.parallel,
         }
 
     def writing(self, site: str) -> Tensor:
         """Writing directions (features, d) of a site; behind a norm, but for the run's scale."""
-        module = self.module(site)
-        directions = module.output.flatten(0, -2)
-        return directions if module.gain is None else directions * module.gain
+        writer = self.writer(site)
+        directions = writer.output.flatten(0, -2)
+        return directions if writer.gain is None else directions * writer.gain
 
 
 def load(
-    directory: Path, dtype: str | torch.dtype = torch.float32, device: str | torch.device = "cpu"
+    directory: Path,
+    dtype: str | torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+    dictionaries: Mapping[str, Dictionary] | None = None,
 ) -> Transformer:
     """Read and fold the checkpoint in `directory`, layer by layer.
 
     dtype is one of devices.FORMATS. Several cards are shared by a model that one cannot hold. Takes
     the memory of the model in its own numbers and of one layer in float64 (of the embeddings, where
     they are larger). Raises ModelError where the checkpoint is not complete, DeviceError where the
-    device is not there or too small.
+    device is not there or too small, DataError where a dictionary does not fit; these all lie on
+    the first card.
     """
     places, numbers = devices.resolve(device), devices.number_format(dtype)
     config = checkpoint.config_of(directory)
@@ -111,20 +138,61 @@ def load(
     raw = adapter.raw(config, checkpoint.Tensors(directory))
     layers, ends = raw.blocks, _ends(raw, size.embedding_scale, numbers, places[0])
     del raw  # the embeddings in float64
+    held = {} if dictionaries is None else dictionaries
+    weights = sum(found.encoder.numel() + found.decoder.numel() for found in held.values())
     blocks = devices.lay_out(
         _folded(layers, size, numbers),
         size.layers,
-        sum(x.nbytes for x in ends.values() if x is not None),
+        sum(x.nbytes for x in ends.values() if x is not None) + weights * numbers.itemsize,
         places,
     )
-    return Transformer(size, blocks=blocks, **ends)  # type: ignore[arg-type]
+    model = Transformer(size, blocks=blocks, **ends)  # type: ignore[arg-type]
+    return with_dictionaries(model, held)
 
 
 def open_model(
-    handle: Path, dtype: str | torch.dtype, device: str | torch.device = "cpu"
+    handle: Path,
+    dtype: str | torch.dtype,
+    device: str | torch.device = "cpu",
+    dictionaries: Mapping[str, Dictionary] | None = None,
 ) -> Transformer:
     """The model that a model.json describes; see `load`."""
-    return load(models.open_handle(handle).directory, dtype, device)
+    return load(models.open_handle(handle).directory, dtype, device, dictionaries)
+
+
+def with_dictionaries(model: Transformer, found: Mapping[str, Dictionary]) -> Transformer:
+    """The model with what these sites write as features of dictionaries, other sites native.
+
+    Raises DataError where a dictionary is at no module, or of another width.
+    """
+    codings = {}
+    for site, dictionary in found.items():
+        if site not in model.sites:
+            raise DataError(
+                f"the dictionary of {site} cannot be traced: circuits have nodes at what modules "
+                f"write, {model.sites[0]} to {model.sites[-1]}; the stream holds what all before "
+                "it wrote"
+            )
+        module, width = model.module(site), model.size.width
+        if dictionary.widths != (width, width):
+            reads, gives = dictionary.widths
+            raise DataError(
+                f"the dictionary of {site} reads {reads} and gives {gives} numbers a token, but "
+                f"the model has {width}; it is of another model"
+            )
+        norm: tuple[Tensor | None, Tensor | None] = (None, None)
+        if dictionary.transcoder:
+            if not isinstance(module, Mlp):
+                raise DataError(
+                    f"the dictionary of {site} is a transcoder, which stands for an MLP; give one "
+                    "at a site such as mlp.0"
+                )
+            norm = (module.norm_gain, module.norm_bias)
+        folded = coding.fold(
+            dictionary.to("cpu", torch.float64), *(None if x is None else x.cpu() for x in norm)
+        )
+        codings[site] = coding.coding(folded, model.device, model.embedding.dtype)
+    return replace(model, dictionaries=codings)
 
 
 def _folded(
@@ -237,10 +305,39 @@ def embed(model: Transformer, batch: Batch) -> Tensor:
 
 def compute(model: Transformer, site: str, x: Tensor, sight: Sight, group: Group = WHOLE) -> Tensor:
     """Features (p, n, t, m) of each part of a site on its normed inputs x (s, p, n, t, d)."""
+    found = model.dictionaries.get(site)
+    if found is not None:
+        cell = x.shape[2:4].numel() * widest(model, site, x.shape[3])
+        first = group.parts.start
+        return torch.cat(
+            [
+                _coded(model, site, found, x[:, some.parts.start - first :], sight, some)
+                for some in coding.pieces(found, group, cell)
+            ]
+        )
     module = model.module(site)
     if isinstance(module, Attention):
         return join_heads(attend(module, x, sight, model.size, group).z, group.count)
     return activate(module, x[0], model.size.activation, group).hidden
+
+
+def _coded(
+    model: Transformer, site: str, found: Coding, x: Tensor, sight: Sight, group: Group
+) -> Tensor:
+    """Features (p, n, t, m) of a dictionary's parts: each runs the whole module on its input."""
+    count, y = group.count, None
+    x = x[:, :count]
+    if coding.reads_output(found, group):
+        wide = x.flatten(1, 2)[:, None]  # each part a run of all prompts
+        features = compute(model.native, site, wide, sight.repeated(count))[0]
+        y = output(model, site, features).unflatten(0, (count, -1))
+    return coding.code_parts(found, x[0], y, group)
+
+
+def widest(model: Transformer, site: str, t: int) -> int:
+    """Most numbers of one kind that a token of a prompt of t leaves behind in a site, about."""
+    own = model.size.heads * (model.size.head_width + t)
+    return max(model.features(site), own if site.startswith("attn") else model.size.hidden)
 
 
 def behind(model: Transformer, site: str, features: Tensor) -> Normed:
@@ -252,7 +349,7 @@ def output(model: Transformer, site: str, features: Tensor) -> Tensor:
     """What a module adds to the stream (..., d), given its native features (..., features)."""
     module = model.module(site)
     if module.gain is None:
-        return features @ model.writing(site) + module.constant
+        return features @ module.output.flatten(0, -2) + module.constant
     return behind(model, site, features).x * module.gain
 
 
@@ -265,10 +362,19 @@ class Trace(NamedTuple):
     normed: dict[str, Normed]  # per site, over (n, t, d)
     attended: dict[str, Attended]
     activated: dict[str, Activated]
-    behind: dict[str, Normed]  # of sites with a norm behind them, over (n, t, d)
+    behind: dict[str, Normed]  # of sites with a norm behind what they write, over (n, t, d)
+    coded: dict[str, Coded]  # of sites with a dictionary, over (n, t)
+    within: dict[str, Normed]  # of those among them with a norm behind their modules
 
 
 def features_of(trace: Trace, site: str) -> Tensor:
+    """Features (n, t, features) of a site in a pass."""
+    if site in trace.coded:
+        return trace.coded[site].features
+    return native_features_of(trace, site)
+
+
+def native_features_of(trace: Trace, site: str) -> Tensor:
     """Native features (n, t, features) of a site in a pass."""
     if site in trace.attended:
         return join_heads(trace.attended[site].z, 1)[0]
@@ -301,7 +407,7 @@ def forward(
     batch = batch.to(model.device)
     if stream is None:
         stream = embed(model, batch)
-    trace = Trace(batch, sights(model, batch), [stream], {}, {}, {}, {})
+    trace = Trace(batch, sights(model, batch), [stream], {}, {}, {}, {}, {}, {})
     for number, site in enumerate(model.sites):
         module, read = model.module(site), model.reads(site)
         # norms have no gain of their own: of two modules that read one stream they are the same
@@ -313,23 +419,32 @@ def forward(
             trace.attended[site] = attend(module, normed.x[None, None], seen, model.size)
         else:
             trace.activated[site] = activate(module, normed.x[None], model.size.activation)
-        features = features_of(trace, site)
-        if module.gain is None:
-            stream = stream + features @ model.writing(site) + module.constant
+        features, found = native_features_of(trace, site), model.dictionaries.get(site)
+        directions = module.output.flatten(0, -2)
+        if found is not None:
+            y = features @ directions + module.constant
+            if module.gain is not None:
+                trace.within[site] = rms_normalise(y, model.size.eps)
+                y = trace.within[site].x * module.gain
+            trace.coded[site] = coding.code(found, normed.x, y)
+            stream = stream + y
+        elif module.gain is None:
+            stream = stream + features @ directions + module.constant
         else:
-            trace.behind[site] = behind(model, site, features)
+            trace.behind[site] = rms_normalise(features @ directions, model.size.eps)
             stream = stream + trace.behind[site].x * module.gain
         trace.streams.append(stream)
         if visit is not None:
             visit(site, trace)
-            for left in (trace.normed, trace.attended, trace.activated):
+            for left in (trace.normed, trace.attended, trace.activated, trace.coded, trace.within):
                 left.pop(site, None)
     return trace
 
 
 def answers(model: Transformer, batch: Batch) -> Tensor:
     """Logits (n, vocabulary) at the last position of each prompt, nothing else kept of the pass."""
-    return logits_at_answer(model, forward(model, batch, visit=lambda site, trace: None))
+    trace = forward(model.native, batch, visit=lambda site, trace: None)
+    return logits_at_answer(model, trace)
 
 
 def logits_at_answer(model: Transformer, trace: Trace) -> Tensor:

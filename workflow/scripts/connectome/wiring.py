@@ -39,18 +39,32 @@ def wiring(model: Transformer, graph: PartGraph) -> dict[str, SiteParts]:
     result = {}
     for site in graph.sites:
         low, high = graph.bounds[site]
-        local = (graph.members[site] - low).reshape(len(model.module(site).output), -1)
+        if len(graph.members[site]) != model.features(site):
+            raise DataError(
+                f"the graph has {len(graph.members[site])} features at {site}, the model "
+                f"{model.features(site)}; they are of another model or dictionary"
+            )
+        local = (graph.members[site] - low).reshape(len(model.writer(site).output), -1)
         inputs = slice(*graph.inputs[site])
-        result[site] = SiteParts(low, high, graph.seen[site], inputs, list(_groups(model, local)))
+        groups = list(_groups(local, model.device, model.embedding.dtype, _coded(model, site)))
+        result[site] = SiteParts(low, high, graph.seen[site], inputs, groups)
     return result
 
 
-def _groups(model: Transformer, local: np.ndarray) -> Iterator[Group]:
+def _coded(model: Transformer, site: str) -> int | None:
+    """Features proper of a site with a dictionary, before what stands beside them."""
+    found = model.dictionaries.get(site)
+    return None if found is None else len(found.encoder)
+
+
+def _groups(
+    local: np.ndarray, device: torch.device, dtype: torch.dtype, coded: int | None
+) -> Iterator[Group]:
     """Groups of a site, given the part (units, w) of each value direction (or hidden unit, w = 1).
 
-    Parts are told apart by the number of heads that they touch, or of units that they hold.
+    Parts are told apart by the number of heads that they touch, or of units that they hold; with a
+    dictionary of `coded` features, whatever stands beside these is run with all of them.
     """
-    device, dtype = model.embedding.device, model.embedding.dtype
     touched = np.zeros((local.max() + 1, len(local)), dtype=bool)
     touched[local, np.arange(len(local))[:, None]] = True
     count = touched.sum(axis=1)
@@ -63,6 +77,7 @@ def _groups(model: Transformer, local: np.ndarray) -> Iterator[Group]:
             slice(start, stop),
             slice(None) if in_order else torch.tensor(unit, device=device),
             None if kept.all() else torch.tensor(kept, device=device).to(dtype),
+            coded is not None and bool((unit >= coded).any()),
         )
 
 
@@ -82,17 +97,16 @@ def multiply(out: Tensor, *factors: tuple[Tensor, Tensor]) -> None:
 
 def split(model: Transformer, site: str, parts: SiteParts, features: Tensor) -> list[Tensor]:
     """Features (n, t, features) of a site as those of its parts, (p, n, t, m) per group."""
-    return [of_parts(model.module(site), features, group) for group in parts.groups]
+    return [of_parts(model.writer(site), features, group) for group in parts.groups]
 
 
 def write(model: Transformer, site: str, parts: SiteParts, features: Tensor) -> Tensor:
     """What each part of a site writes, (p, n, t, d), from features (n, t, features) as written."""
-    module = model.module(site)
-    output = module.output
+    writer = model.writer(site)
     written = features.new_empty(parts.high - parts.low, *features.shape[:2], model.size.width)
     for group, own in zip(parts.groups, split(model, site, parts, features), strict=True):
-        multiply(written[None, group.parts], (own, rows(output, group)))
-    return written if module.gain is None else written.mul_(module.gain)
+        multiply(written[None, group.parts], (own, rows(writer.output, group)))
+    return written if writer.gain is None else written.mul_(writer.gain)
 
 
 def features_of_parts(
@@ -122,7 +136,7 @@ def write_difference(
     found (p, c, n, t, m) and others (p, n, t, m) per group, out (p, c, n, t, d). Writing is linear:
     the difference is taken between features, and `found` overwritten.
     """
-    rows_of = model.module(site).output
+    rows_of = model.writer(site).output
     for group, features, values in zip(parts.groups, found, others, strict=True):
         features -= values[:, None]
         multiply(out[None, group.parts], (features, rows(rows_of, group)))
@@ -143,17 +157,17 @@ def run_parts(
     parts as written, as `split` returns them. A norm behind the module takes its scale from the sum
     of all parts in this run.
     """
-    module = model.module(site)
+    writer = model.writer(site)
     found: Iterable[Tensor] = features_of_parts(model, site, parts, x, sight)
-    if module.gain is not None:
+    if writer.gain is not None:
         found = list(found)
         whole = out.new_zeros(out.shape[1:])
         for group, features in zip(parts.groups, found, strict=True):
             together = features.movedim(0, 3).flatten(3)  # (c, n, t, p m)
-            whole += together @ rows(module.output, group).flatten(0, 1)
+            whole += together @ rows(writer.output, group).flatten(0, 1)
         scale = rms_normalise(whole, model.size.eps).scale
         for features in found:
             features *= scale
     write_difference(model, site, parts, found, ablated, out)
-    if module.gain is not None:
-        out *= module.gain
+    if writer.gain is not None:
+        out *= writer.gain
