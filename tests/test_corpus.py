@@ -12,7 +12,7 @@ import pytest
 
 import built_tokenizers
 from conftest import ROOT, SCRIPTS
-from connectome import arrays, configuration, corpus, tables, text_rows, tokenizer
+from connectome import arrays, configuration, corpus, language, tables, text_rows, tokenizer
 from connectome.errors import ConfigError, DataError
 
 DEFAULTS = configuration.read_yaml(ROOT / "config/config.yaml")
@@ -232,21 +232,34 @@ def test_windows_line_ends_and_marks_make_the_same_paragraphs(tmp_path):
     assert found[0] == found[1] == ["One day, it rained.", "The énd."]
 
 
-def test_make_corpus_writes_labels_and_classes(tmp_path, words):
-    (tmp_path / "model").mkdir()
-    built_tokenizers.save(words.backend, None, tmp_path / "model")
+def make(folder, words, settings):
+    """The corpus that the script makes for a model of a byte-level tokenizer."""
+    (folder / "model").mkdir()
+    built_tokenizers.save(words.backend, None, folder / "model")
     record = {"directory": "model", "context": 8, "layers": 1}
-    arrays.write_json(tmp_path / "model.json", record, {})
-    settings = write(tmp_path / "a.jsonl", ROWS) | COLUMNS | {"documents": 4, "tokens": 100}
+    arrays.write_json(folder / "model.json", record, {})
     cfg = json.dumps({"corpus": settings, "seed": 1})
     command = [sys.executable, str(SCRIPTS / "make_corpus.py"), "--model", "model.json",
                "--output", "corpus.parquet", "--cfg", cfg, "--code", "{}"]  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    table = tables.read_table(tmp_path / "corpus.parquet")
+    return tables.read_table(folder / "corpus.parquet")
+
+
+def test_make_corpus_writes_labels_and_classes(tmp_path, words):
+    settings = write(tmp_path / "a.jsonl", ROWS) | COLUMNS | {"documents": 4, "tokens": 100}
+    table = make(tmp_path, words, settings)
     assert table["label"].to_pylist() == LABELS[:4]
     assert table.schema.field("label").type == pa.string()
     assert tables.read_meta(tmp_path / "corpus.parquet")["classes"] == ["sport", "art"]
+
+
+def test_documents_of_the_micro_language_are_labelled_by_their_kind(tmp_path, words):
+    table = make(tmp_path, words, {"language": True, "documents": 40, "tokens": 400})
+    made = [(document.text, document.family) for document in language.corpus(1, 40)]
+    assert list(zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True)) == made
+    kinds = tables.read_meta(tmp_path / "corpus.parquet")["classes"]
+    assert kinds == sorted({kind for _, kind in made}) and len(kinds) > 5
 
 
 @pytest.mark.parametrize(

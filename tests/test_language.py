@@ -220,7 +220,7 @@ def test_a_fifth_of_all_combinations_is_reserved_by_a_hash_that_no_process_chang
     assert 0.18 < sum(map(held_out, keys)) / len(keys) < 0.22
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); from connectome import language as l;"
-        "import json; found = [l.pairs(t, 1, 3, 3) for t in l.task_names()] + [l.corpus(1, 20)];"
+        "import json; found = [l.pairs(t, 1, 3, 3) for t in l.task_names()] + [[d.text for d in l.corpus(1, 20)]];"
         "print(json.dumps(found))"
     )
     outputs = {
@@ -233,7 +233,8 @@ def test_a_fifth_of_all_combinations_is_reserved_by_a_hash_that_no_process_chang
         for seed in ("1", "2")
     }
     assert len(outputs) == 1
-    here = [language.pairs(task, 1, 3, 3) for task in TASKS] + [language.corpus(1, 20)]
+    texts = [document.text for document in language.corpus(1, 20)]
+    here = [language.pairs(task, 1, 3, 3) for task in TASKS] + [texts]
     assert json.loads(outputs.pop()) == here
 
 
@@ -246,7 +247,7 @@ def test_a_family_is_found_by_its_file_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(language.families, "__path__", [*language.families.__path__, str(tmp_path)])
     language._families.cache_clear()
     try:
-        assert language.corpus(1, 2) == ["Snow falls."] * 2
+        assert [document.text for document in language.corpus(1, 2)] == ["Snow falls."] * 2
         assert {" Snow", " falls"} <= set(language.words())
         assert language.task_names() == TASKS
     finally:

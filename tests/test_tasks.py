@@ -160,9 +160,11 @@ def test_an_empty_or_unreadable_corpus_is_refused(tmp_path, content):
 
 def test_a_corpus_stops_at_its_limits_and_cuts_at_the_context(tokenizer):
     texts = ["the cat sees", "the dog", "a b c d a b c d", "the cat"]
-    columns = corpus.encode(corpus.generated(texts), tokenizer, 6, documents=9, tokens=14)
+    made = [(text, f"kind {len(text)}") for text in texts]
+    columns = corpus.encode(corpus.generated(made), tokenizer, 6, documents=9, tokens=14)
     assert [len(ids) for ids in columns["tokens"]] == [4, 3, 6]
     assert columns["text"] == texts[:3]
-    assert corpus.encode(corpus.generated(texts), tokenizer, 6, 2, 99)["document"] == [0, 1]
+    assert columns["label"] == ["kind 12", "kind 7", "kind 15"]
+    assert corpus.encode(corpus.generated(made), tokenizer, 6, 2, 99)["document"] == [0, 1]
     with pytest.raises(DataError, match="corpus is empty"):
         corpus.encode([], tokenizer, 6, 2, 99)

@@ -21,9 +21,10 @@ def main(args):
     handle = models.open_handle(args.model)
     if "build" in args.cfg:
         texts = known.corpus(args.cfg["build"], seed, settings["documents"])
-        found = corpus.generated(texts)
+        found = corpus.generated((text, None) for text in texts)
     elif "language" in settings:
-        found = corpus.generated(language.corpus(seed, settings["documents"]))
+        made = language.corpus(seed, settings["documents"])
+        found = corpus.generated((document.text, document.family) for document in made)
     else:
         found = corpus.read(settings, args.cache)
     columns = corpus.encode(
@@ -34,8 +35,8 @@ def main(args):
         settings["tokens"],
         "the generated corpus" if "build" in args.cfg else corpus.source_of(settings),
     )
-    classes = {"classes": settings.get("classes", [])}
-    tables.write_table(args.output, columns, args.stamp, classes, SCHEMA)
+    classes = settings.get("classes") or sorted(set(columns["label"]) - {None})
+    tables.write_table(args.output, columns, args.stamp, {"classes": classes}, SCHEMA)
 
 
 if __name__ == "__main__":

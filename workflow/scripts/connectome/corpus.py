@@ -25,9 +25,9 @@ class Document(NamedTuple):
     place: str = ""
 
 
-def generated(texts: Iterable[str]) -> Iterator[Document]:
-    """Documents of texts that were made here."""
-    return (Document(text, place=f"document {i}") for i, text in enumerate(texts))
+def generated(texts: Iterable[tuple[str, str | None]]) -> Iterator[Document]:
+    """Documents of texts that were made here, and their labels."""
+    return (Document(*text, place=f"document {i}") for i, text in enumerate(texts))
 
 
 def read_documents(path: Path) -> Iterator[Document]:

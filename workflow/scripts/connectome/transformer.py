@@ -397,12 +397,13 @@ def forward(
     model: Transformer,
     batch: Batch,
     stream: Tensor | None = None,
-    visit: Callable[[str, Trace], None] | None = None,
+    visit: Callable[[str, Trace], Tensor | None] | None = None,
 ) -> Trace:
     """Run the body. `stream` (n, t, d) replaces the embedding of the batch (integrated paths).
 
     With `visit`, what a module leaves behind is handed to it after the module and then let go: only
-    the streams stay, and the norms behind modules.
+    the streams stay, and the norms behind modules. A stream (n, t, d) that it returns stands for
+    the one behind the module from there on.
     """
     batch = batch.to(model.device)
     if stream is None:
@@ -435,7 +436,9 @@ def forward(
             stream = stream + trace.behind[site].x * module.gain
         trace.streams.append(stream)
         if visit is not None:
-            visit(site, trace)
+            changed = visit(site, trace)
+            if changed is not None:
+                stream = trace.streams[-1] = changed
             for left in (trace.normed, trace.attended, trace.activated, trace.coded, trace.within):
                 left.pop(site, None)
     return trace

@@ -57,10 +57,9 @@ def document_stream(seed: int | str, stage: str) -> Iterator[Document]:
         yield rng.choices(makers, cum_weights=bounds)[0](rng)
 
 
-def corpus(seed: int, documents: int) -> list[str]:
-    """Texts of the training distribution, for recording activity."""
-    stream = document_stream(f"corpus/{seed}", "mixture")
-    return [document.text for document in itertools.islice(stream, documents)]
+def corpus(seed: int, documents: int) -> list[Document]:
+    """Documents of the training distribution, for recording activity."""
+    return list(itertools.islice(document_stream(f"corpus/{seed}", "mixture"), documents))
 
 
 def task_names() -> list[str]:
