@@ -13,12 +13,10 @@ def main(args):
     graphs = part_graphs.build(
         settings["partitions"],
         tables.read_table(args.partitions),
-        dict(about["features"]),
-        about["head_width"],
-        args.cfg["seed"],
-        about["top_features"],
-        settings["slots"],
-        about["parallel"],
+        seed=args.cfg["seed"],
+        chosen=about["top_features"],
+        slots=settings["slots"],
+        **part_graphs.layout_of(about),
     )
     found = scores.gather(content, about["scored"], graphs)
     meta = {"metric": metric, "steps": settings["steps"], "graph": "additive"}

@@ -1,14 +1,26 @@
-"""Attributions of the task mixture to every native feature: one row per discovery prompt."""
+"""Attributions of the task mixture to every feature: one row per discovery prompt."""
 
 from pathlib import Path
 
 import pyarrow as pa
 
-from connectome import activations, arrays, command, mixture, prompts, tables, transformer
+from connectome import (
+    activations,
+    arrays,
+    command,
+    mixture,
+    prompts,
+    site_dictionaries,
+    tables,
+    transformer,
+)
 
 
 def main(args):
-    model = transformer.open_model(args.model, args.cfg["model_dtype"], args.device)
+    model = transformer.open_model(
+        *(args.model, args.cfg["model_dtype"], args.device),
+        site_dictionaries.read(args.dictionaries),
+    )
     columns = activations.columns_of(model, args.cfg["sites"], outputs=())
     sites = [name.rpartition(".")[0] for name in columns]
     prompts_of, left_out = {}, {}
@@ -27,6 +39,7 @@ def main(args):
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     command.add_model(parser)
+    command.add_dictionaries(parser)
     parser.add_argument("--prompts", type=Path, nargs="+", required=True)
     parser.add_argument("--competence", type=Path, nargs="+", required=True)
     parser.add_argument("--output", type=Path, required=True)

@@ -9,6 +9,7 @@ from connectome import (
     part_graphs,
     prompts,
     shards,
+    site_dictionaries,
     tables,
     transformer,
 )
@@ -16,7 +17,10 @@ from connectome import (
 
 def main(args):
     settings, circuits, seed = args.cfg["evaluation"], args.cfg["circuits"], args.cfg["seed"]
-    model = transformer.open_model(args.model, args.cfg["model_dtype"], args.device)
+    model = transformer.open_model(
+        *(args.model, args.cfg["model_dtype"], args.device),
+        site_dictionaries.read(args.dictionaries),
+    )
     table, nodes = tables.read_table(args.prompts), tables.read_table(args.nodes)
     heldout, discovery = (prompts.of_table(table, name) for name in ("heldout", "discovery"))
     graphs = part_graphs.build(
@@ -40,6 +44,7 @@ def main(args):
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     command.add_model(parser)
+    command.add_dictionaries(parser)
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--partitions", type=Path, required=True)
     parser.add_argument("--nodes", type=Path, required=True)

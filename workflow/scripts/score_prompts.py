@@ -9,6 +9,7 @@ from connectome import (
     part_graphs,
     prompts,
     scores,
+    site_dictionaries,
     tables,
     transformer,
 )
@@ -16,7 +17,10 @@ from connectome import (
 
 def main(args):
     settings, metric = args.cfg["circuits"], args.cfg["metric"]
-    model = transformer.open_model(args.model, args.cfg["model_dtype"], args.device)
+    model = transformer.open_model(
+        *(args.model, args.cfg["model_dtype"], args.device),
+        site_dictionaries.read(args.dictionaries),
+    )
     pairs = prompts.of_table(tables.read_table(args.prompts), "discovery")
     graphs = part_graphs.build(
         settings["partitions"],
@@ -39,6 +43,7 @@ def main(args):
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     command.add_model(parser)
+    command.add_dictionaries(parser)
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--partitions", type=Path, required=True)
     parser.add_argument("--shard", type=int, required=True)

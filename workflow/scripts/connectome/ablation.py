@@ -134,6 +134,28 @@ def _merged(blocks: Sequence[Ablated], merge: Callable[[list[Tensor]], Tensor]) 
     )
 
 
+@torch.inference_mode()
+def with_clean_errors(model: Transformer, prompts: Prompts, ablated: Ablated) -> Ablated:
+    """Ablated values among which the errors of dictionaries are those of the clean run.
+
+    A graph in which they are fixed runs them so in every circuit.
+    """
+    trace = forward(model, prompts.to(model.device).clean)
+    shift = model.embedding.new_zeros(1, 1, 1)  # what the stream gains by the errors so far
+    shifts, features = [shift], dict(ablated.features)
+    for site in model.sites:
+        if site in model.dictionaries:
+            d = model.size.width
+            clean, values = shares_of(trace, site), features[site]
+            features[site] = torch.cat(
+                [values[..., :-d].expand(*clean.shape[:2], -1), clean[..., -d:]], -1
+            )
+            shift = shift + (clean - values)[..., -d:]
+        shifts.append(shift)
+    by_place = _read(model, shifts)
+    return Ablated(features, {place: x + by_place[place] for place, x in ablated.streams.items()})
+
+
 def _chunks(circuits: int, prompts: int, cell: int, memory: int) -> tuple[list[slice], list[slice]]:
     """Blocks of circuits and of prompts; a pair of them fits the memory at `cell` bytes a run."""
     room = max(1, memory // cell)

@@ -1,7 +1,8 @@
 """Recording: every wanted column of every token of the corpus, in one streamed forward pass.
 
-Columns are native features of sites (`mlp.0.hidden`, `attn.0.values`) and outputs of modules
-(`embed`, `attn.0`, `mlp.0`, `resid.0`). Memory depends on the batch, not on the corpus.
+Columns are native features of sites (`mlp.0.hidden`, `attn.0.values`), outputs of modules
+(`embed`, `attn.0`, `mlp.0`, `resid.0`) and what MLPs read (`mlp.0.in`). Memory depends on the
+batch, not on the corpus.
 """
 
 import shutil
@@ -17,7 +18,14 @@ from tqdm import tqdm
 from connectome import shards
 from connectome.devices import within_memory
 from connectome.errors import ConfigError
-from connectome.transformer import Batch, Trace, Transformer, features_of, forward
+from connectome.transformer import (
+    Batch,
+    Trace,
+    Transformer,
+    forward,
+    native_features_of,
+    read_by,
+)
 
 KEYS = ("document", "position", "token")
 
@@ -117,7 +125,8 @@ def _columns(
 
     def visit(site: str, trace: Trace) -> None:
         kind, layer = site.split(".")
-        own = (site, f"{site}.values", f"{site}.hidden", f"resid.{layer}" if kind == "mlp" else "")
+        ends = [".in", ".hidden"] if kind == "mlp" else [".values"]
+        own = [site, *(site + end for end in ends), f"resid.{layer}" if kind == "mlp" else ""]
         for name in own:
             if name in columns:
                 take(name, trace)
@@ -146,7 +155,9 @@ def column(model: Transformer, trace: Trace, name: str) -> torch.Tensor:
     """Values (n, t, width) of one recorded column in a pass."""
     site, _, kind = name.rpartition(".")
     if kind in ("values", "hidden"):
-        return features_of(trace, site)
+        return native_features_of(trace, site)
+    if kind == "in":
+        return read_by(model, trace, site)
     if name == "embed":
         return trace.streams[0]
     kind, layer = name.split(".")

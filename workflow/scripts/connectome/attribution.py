@@ -257,9 +257,10 @@ def _added(total: Scores | None, step: Scores) -> Scores:
 def site_attributions(
     model: Transformer, prompts: Prompts, metric: str, batch_pairs: int = 64
 ) -> dict[str, np.ndarray]:
-    """(clean - corrupted) x gradient of every native feature, signed, positions summed.
+    """(clean - corrupted) x gradient of every feature, signed, positions summed.
 
-    Returns {site: (n, features) float32}; rows of the attribution covariance.
+    Returns {site: (n, features) float32}; rows of the attribution covariance. What stands beside
+    the features of a dictionary is left out.
     """
     gradient = metrics.gradient(metric)
     whole = _whole(model)
@@ -271,7 +272,10 @@ def site_attributions(
         grad = gradient(logits_at_answer(model, run.clean), batch.right, batch.wrong)
         swept = sweep(model, run.clean, whole, grad)
         scores = feature_scores(model, swept, run.change(eap(1)[0]))
-        return {site: scores[site].to(torch.float32).cpu().numpy() for site in model.sites}
+        return {
+            site: scores[site][:, :count].to(torch.float32).cpu().numpy()
+            for site, count in model.layout["features"].items()
+        }
 
     blocks = list(within_memory(of_rows, ranges(len(prompts), batch_pairs), "prompt pairs"))
     return {site: np.concatenate([block[site] for block in blocks]) for site in model.sites}

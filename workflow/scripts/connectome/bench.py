@@ -47,6 +47,12 @@ class Bench:
             self.memory,
         )
 
+    def with_values(self, ablated: Ablated) -> "Bench":
+        """The same with other ablated values, and so with another empty circuit."""
+        return prepare(
+            self.model, self.prompts, ablated, self.metric, self.weights, self.memory, self.intact
+        )
+
     def measure(self, logits: torch.Tensor) -> dict[str, Array]:
         """Metric, KL divergence from the intact model and choice accuracy, each (c, n)."""
         right, wrong = self.prompts.right, self.prompts.wrong
@@ -98,8 +104,9 @@ def prepare(
     metric: str,
     weights: Array,
     memory: int,
+    intact: torch.Tensor | None = None,
 ) -> Bench:
-    """Run the intact model and the empty circuit once, for all circuits."""
+    """Run the intact model, unless its logits are given, and the empty circuit once for all."""
     prompts = prompts.to(model.device)
     graph = parts.modules({site: model.features(site) for site in model.sites}, model.sites)
     keep = np.zeros((1, graph.writers), bool)
@@ -108,7 +115,8 @@ def prepare(
         chosen = slice(rows.start, rows.stop)
         some = prompts.rows(chosen)
         empty = run_nodes(model, some, graph, keep, ablated.rows(chosen))
-        return answers(model, some.clean), empty[0]
+        whole = answers(model, some.clean) if intact is None else intact[chosen]
+        return whole, empty[0]
 
     found = within_memory(run, [range(len(prompts))])
     intact, nothing = (torch.cat(some) for some in zip(*found, strict=True))

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from connectome import bench, part_graphs, parts
-from connectome.ablation import ablated_values
+from connectome.ablation import ablated_values, with_clean_errors
 from connectome.bench import Bench
+from connectome.errors import ConfigError
 from connectome.evaluation import curve_name, null_name
 from connectome.parts import PartGraph
 from connectome.prompts import Prompts
@@ -28,6 +29,7 @@ class Run(NamedTuple):
 
     name: str  # of its arrays
     graph: PartGraph
+    error: str  # what errors of dictionaries are, one of parts.ERRORS; "" where there are none
     intervention: str  # edge | node
     kept: Array  # edge masks (c, readers, writers), or writers (c, U), bool
     measures: Sequence[str] = MEASURES
@@ -38,8 +40,8 @@ class Plan(NamedTuple):
     """All runs of a task, and what the curves are that they belong to (JSON)."""
 
     runs: list[Run]
-    curves: list[Row]  # partition, method, intervention, total, circuits: sizes of each
-    nulls: list[Row]  # partition, size
+    curves: list[Row]  # partition, method, intervention, error, total, circuits: sizes of each
+    nulls: list[Row]  # partition, error, size
 
 
 def requested_sizes(shares: Sequence[float], total: int) -> list[int]:
@@ -57,44 +59,62 @@ def plan(
     """Circuits of every partition and method that was scored and is wanted.
 
     nodes, edges: the tables of scores. Partitions without edge scores (single features) are
-    ablated by nodes alone. Random circuits are drawn from the seed, their size and number, so that
+    ablated by nodes alone. Graphs with errors of dictionaries are run under each policy of
+    `error`; where errors are no part of a circuit, circuits are selected without them. Random
+    circuits, under the first policy alone, are drawn from the seed, their size and number, so that
     they are the same in every shard. settings: the configuration's section `evaluation`.
     """
     found = Plan([], [], [])
     for name in settings["partitions"]:
-        graph, drawn = graphs[name], False
-        for method in [*settings["methods"], "exact"]:
-            of_edges = part_graphs.rows_of(edges, name, method)
-            if len(of_edges):
-                scores = part_graphs.edge_matrix(of_edges, graph)
-                if not drawn:
-                    _add_nulls(found, name, graph, scores, settings, seed)
-                    drawn = True
-                curve = {"partition": name, "method": method, "intervention": "edge"}
-                circuits = _edge_circuits(graph, scores, settings)
-                _add_curve(found, curve, graph, graph.edge_count, circuits)
-            of_nodes = part_graphs.rows_of(nodes, name, method)
-            if len(of_nodes):
-                scores = of_nodes["score"].to_numpy()
-                curve = {"partition": name, "method": method, "intervention": "node"}
-                circuits = _node_circuits(graph, scores, settings)
-                _add_curve(found, curve, graph, graph.writers - 1, circuits)
+        graph = graphs[name]
+        for place, error in enumerate(settings["error"] if len(graph.errors) else [""]):
+            if error not in ("", *parts.ERRORS):
+                known = ", ".join(parts.ERRORS)
+                raise ConfigError(f"evaluation.error: {error!r} is not known; known: {known}")
+            fixed = parts.with_fixed_errors(graph) if error not in ("", "in-graph") else graph
+            drawn = place > 0
+            for method in [*settings["methods"], "exact"]:
+                curve = {"partition": name, "method": method, "error": error}
+                of_edges = part_graphs.rows_of(edges, name, method)
+                if len(of_edges):
+                    scores = part_graphs.edge_matrix(of_edges, fixed)
+                    if not drawn:
+                        _add_nulls(found, (name, error), fixed, scores, settings, seed)
+                        drawn = True
+                    circuits = _edge_circuits(fixed, scores, settings)
+                    by = curve | {"intervention": "edge"}
+                    _add_curve(found, by, fixed, fixed.edge_count, circuits)
+                of_nodes = part_graphs.rows_of(nodes, name, method)
+                if len(of_nodes):
+                    scores = of_nodes["score"].to_numpy()
+                    circuits = _node_circuits(fixed, scores, settings)
+                    by = curve | {"intervention": "node"}
+                    _add_curve(found, by, fixed, len(fixed.candidates), circuits)
     return found
 
 
 def _add_nulls(
-    to: Plan, name: str, graph: PartGraph, scores: Array, settings: Mapping[str, Any], seed: int
+    to: Plan,
+    of: tuple[str, str],
+    graph: PartGraph,
+    scores: Array,
+    settings: Mapping[str, Any],
+    seed: int,
 ) -> None:
-    """Random circuits at each of `random_sizes`, shared by all methods of a partition."""
-    draws = range(settings["random_draws"])
+    """Random circuits at each of `random_sizes`, shared by all methods of a partition and policy.
+
+    of: the names of both.
+    """
+    draws, (name, error) = range(settings["random_draws"]), of
     for size in requested_sizes(settings["random_sizes"], graph.edge_count) if draws else ():
         masks = np.stack([random_circuit(graph, scores, size, (seed, size, i)) for i in draws])
-        to.nulls.append({"partition": name, "size": size})
+        to.nulls.append({"partition": name, "error": error, "size": size})
         for mode, kept, pairs in (
             ("circuit", masks, settings["random_pairs"]),
             ("complement", graph.exists & ~masks, settings["complement_pairs"]),
         ):
-            to.runs.append(Run(null_name(name, size, mode), graph, "edge", kept, ["metric"], pairs))
+            run = null_name(name, size, mode)
+            to.runs.append(Run(run, graph, error, "edge", kept, ["metric"], pairs))
 
 
 def _edge_circuits(
@@ -122,10 +142,11 @@ def _node_circuits(
     graph: PartGraph, scores: Array, settings: Mapping[str, Any]
 ) -> tuple[list[Row], Array, Array]:
     """Sizes of node circuits, the kept writers and the rest; scores: means (U,)."""
-    total = graph.writers - 1
+    total = len(graph.candidates)
     wanted = requested_sizes(settings["sizes"], total)
     keep = np.stack([parts.top_nodes(graph, scores, size, settings["ranking"]) for size in wanted])
-    rest = ~keep
+    rest = np.zeros_like(keep)
+    rest[:, graph.candidates] = ~keep[:, graph.candidates]
     rest[:, 0] = True  # the input is never ablated: it is what the prompts are
     about = []
     for size, chosen in zip(wanted, keep, strict=True):
@@ -154,7 +175,8 @@ def _add_curve(
     about, *masks = circuits
     to.curves.append({**curve, "total": total, "circuits": about})
     for mode, kept in zip(("circuit", "complement"), masks, strict=True):
-        to.runs.append(Run(curve_name(curve, mode), graph, curve["intervention"], kept))
+        run = curve_name(curve, mode)
+        to.runs.append(Run(run, graph, curve["error"], curve["intervention"], kept))
 
 
 def measure(
@@ -169,7 +191,8 @@ def measure(
 ) -> dict[str, Array]:
     """Measures of all runs on the prompts `rows`: per run and measure (c, n), by `Run.name`.
 
-    Beside them "model" and "empty" (n,): the metric of the intact model and of the empty circuit.
+    Beside them "model" and "empty" (n,): the metric of the intact model and of the empty circuit,
+    "empty/kept" where errors are kept.
     prompts: all held-out ones, run in batches of `batch_pairs`; `rows` are whole batches. Means
     are those of the prompts of `discovery`. A run is left out where none of its prompts is in
     `rows`.
@@ -181,13 +204,18 @@ def measure(
     for first, on in _benches(model, prompts, rows, metric, fixed, settings):
         found.setdefault("model", []).append(on.reference.model)
         found.setdefault("empty", []).append(on.reference.empty)
+        keeping = None
+        if any(run.error == "kept" for run in runs):
+            keeping = on.with_values(with_clean_errors(model, on.prompts, on.ablated))
+            found.setdefault("empty/kept", []).append(keeping.reference.empty)
         for run in runs:
             count = len(on.prompts)
             if run.pairs is not None:
                 count = min(count, run.pairs - first)
             if count <= 0:
                 continue
-            few = on if count == len(on.prompts) else on.part(count)
+            few = keeping if keeping is not None and run.error == "kept" else on
+            few = few if count == len(on.prompts) else few.part(count)
             measured = {"edge": few.edges, "node": few.nodes}[run.intervention](run.graph, run.kept)
             for name in run.measures:
                 found.setdefault(f"{run.name}/{name}", []).append(measured[name])

@@ -53,6 +53,18 @@ def add_model(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
 
+def add_dictionaries(arguments: argparse.ArgumentParser) -> None:
+    """The option of scripts whose model may write what some modules give as features."""
+    arguments.add_argument(
+        "--dictionaries",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="files of dictionaries, each in a folder named after its site (mlp.0); none: native",
+    )
+
+
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
     """Parse, call `main(args)`, and end with one sentence where the library refuses.
 

@@ -38,7 +38,8 @@ class Curve(NamedTuple):
 
 def curve_name(curve: Mapping[str, Any], mode: str) -> str:
     """Name of the runs of a curve: of its circuits, or of their complements."""
-    return "/".join([*(curve[key] for key in ("partition", "method", "intervention")), mode])
+    keys = ("partition", "method", "intervention", "error")
+    return "/".join([*filter(None, (curve[key] for key in keys)), mode])
 
 
 def null_name(partition: str, size: int, mode: str) -> str:
@@ -59,6 +60,12 @@ class Measured:
     def reference(self) -> Reference:
         """The intact model and the empty circuit."""
         return Reference(self.values["model"], self.values["empty"])
+
+    def reference_of(self, error: str) -> Reference:
+        """The same where errors of dictionaries are what a policy says."""
+        if error != "kept":
+            return self.reference
+        return Reference(self.values["model"], self.values["empty/kept"])
 
     def run(self, name: str) -> dict[str, Array]:
         """Measures (c, n) of one run."""
@@ -83,47 +90,50 @@ def gather(parts: Sequence[Mapping[str, Array]], about: Mapping[str, Any]) -> Me
 
 def all_curves(found: Measured, weights: Array) -> list[Curve]:
     """Rows and summary of every curve; weights (draws, n) resample the prompts."""
-    sizes: dict[str, list[int]] = {}
+    sizes: dict[tuple[str, str], list[int]] = {}
     for null in found.nulls:
-        sizes.setdefault(null["partition"], []).append(null["size"])
+        sizes.setdefault((null["partition"], null["error"]), []).append(null["size"])
     return [_curve(found, about, sizes, weights) for about in found.curves]
 
 
 def _curve(
-    found: Measured, about: Mapping[str, Any], null_sizes: Mapping[str, list[int]], weights: Array
+    found: Measured,
+    about: Mapping[str, Any],
+    null_sizes: Mapping[tuple[str, str], list[int]],
+    weights: Array,
 ) -> Curve:
-    identity = {key: about[key] for key in ("partition", "method", "intervention")}
+    identity = {key: about[key] for key in ("partition", "method", "intervention", "error")}
     of_edges, circuits = about["intervention"] == "edge", about["circuits"]
-    tested = null_sizes.get(about["partition"], []) if of_edges else []
+    tested = null_sizes.get((about["partition"], about["error"]), []) if of_edges else []
+    reference = found.reference_of(about["error"])
     measured = {mode: found.run(curve_name(about, mode)) for mode in ("circuit", "complement")}
     rows = []
     for mode, values in measured.items():
         for i, circuit in enumerate(circuits):
-            row = {**identity, "mode": mode, **circuit, **_statistics(found, values, i, weights)}
             metric = values["metric"][i]
+            row = {
+                **identity,
+                "mode": mode,
+                **circuit,
+                **faithfulness.measure(metric, reference, weights),
+                "kl": float(values["kl"][i].mean()),
+                "accuracy": float(values["accuracy"][i].mean()),
+            }
             if mode == "circuit":
-                row |= faithfulness.against_model(metric, found.reference, found.groups)
+                row |= faithfulness.against_model(metric, reference, found.groups)
             if circuit["requested"] in tested:
                 name = null_name(about["partition"], circuit["requested"], mode)
-                row |= _beside_random(metric, found.values[f"{name}/metric"], found.reference, mode)
+                row |= _beside_random(metric, found.values[f"{name}/metric"], reference, mode)
             rows.append(row)
     summary = curves.summarise(
         np.array([circuit["edges" if of_edges else "requested"] for circuit in circuits]),
         about["total"],
         measured["circuit"]["metric"],
         measured["complement"]["metric"],
-        found.reference,
+        reference,
         weights,
     )
     return Curve(rows, identity | summary)
-
-
-def _statistics(found: Measured, values: Mapping[str, Array], i: int, weights: Array) -> Row:
-    return {
-        **faithfulness.measure(values["metric"][i], found.reference, weights),
-        "kl": float(values["kl"][i].mean()),
-        "accuracy": float(values["accuracy"][i].mean()),
-    }
 
 
 def _beside_random(metric: Array, random: Array, reference: Reference, mode: str) -> Row:

@@ -29,7 +29,8 @@ def attributions(
     `metrics` names the metric of each task. Without any task the values have no rows.
     """
     tasks: list[str] = []
-    found = {site: [np.zeros((0, model.features(site)), np.float32)] for site in sites}
+    counts = model.layout["features"]
+    found = {site: [np.zeros((0, counts[site]), np.float32)] for site in sites}
     for task, of_task in prompts.items():
         tasks += [task] * len(of_task)
         scores = site_attributions(model, of_task, metrics[task])

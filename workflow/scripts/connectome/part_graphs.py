@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectome import partitions, parts
+from connectome.errors import DataError
 from connectome.parts import PartGraph
 from connectome.scores import Scores
 
@@ -38,40 +39,54 @@ def build(
     chosen: Collection[str] | None = None,
     slots: Collection[str] = (),
     parallel: bool = False,
+    beside: parts.Beside | None = None,
 ) -> dict[str, PartGraph]:
     """Graphs of the named partitions, {name: PartGraph}.
 
-    features: native features of every site of the model, in the order in which sites write.
+    features: those of every site of the model, in the order in which sites write; `beside` is what
+    stands beside those of a dictionary (all of Transformer.layout).
     `modules`, `heads` and `features` follow from the architecture, `random` is drawn from the seed,
     `top_features` are the single features named in `chosen` (without it that partition is left
     out), all others are columns of the table of partitions; a site that was not
     mapped is one part. Attention parts of partitions named in `slots` have inputs for queries, keys
     and values. `parallel`: attention and MLP of a block read the same stream. Raises ConfigError
-    for a partition that the table has not.
+    for a partition that the table has not, DataError for one of other features.
     """
+    beside = beside or {}
     graphs = {
-        name: _graph(name, table, features, head_width, seed)
+        name: _graph(name, table, features, head_width, seed, beside)
         for name in names
         if name != TOP_FEATURES
     }
     if TOP_FEATURES in names and chosen is not None:
-        graphs[TOP_FEATURES] = parts.chosen_features(features, list(features), chosen)
+        graphs[TOP_FEATURES] = parts.chosen_features(features, list(features), chosen, beside)
     return {
         name: parts.with_parallel(parts.with_slots(graph) if name in slots else graph, parallel)
         for name, graph in graphs.items()
     }
 
 
+def layout_of(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `build` that describe a model, from the metadata of its scores."""
+    found = {key: about[key] for key in ("head_width", "parallel", "beside")}
+    return {**found, "features": dict(about["features"])}
+
+
 def _graph(
-    name: str, table: pa.Table, features: Mapping[str, int], head_width: int, seed: int
+    name: str,
+    table: pa.Table,
+    features: Mapping[str, int],
+    head_width: int,
+    seed: int,
+    beside: parts.Beside,
 ) -> PartGraph:
     sites = list(features)
     if name == "modules":
-        return parts.modules(features, sites)
+        return parts.modules(features, sites, beside)
     if name == "heads":
-        return parts.heads(features, sites, head_width)
+        return parts.heads(features, sites, head_width, beside)
     if name == FEATURES:
-        return parts.singletons(features, sites)
+        return parts.singletons(features, sites, beside)
     found = partitions.labels(table, partitions.matched(table) if name == "random" else name)
     if name == "random":
         found = {
@@ -79,8 +94,14 @@ def _graph(
             for place, site in enumerate(sites)
             if site in found
         }
+    for site, labels in found.items():
+        if len(labels) != features.get(site, 0):
+            raise DataError(
+                f"partition {name!r} has {len(labels)} features at {site}, the model "
+                f"{features.get(site, 0)}; it is of another model or dictionary"
+            )
     whole = {site: np.zeros(count, dtype=np.int32) for site, count in features.items()}
-    return parts.labelled({**whole, **found}, sites)
+    return parts.labelled({**whole, **found}, sites, beside)
 
 
 def top_features(features: PartGraph, scores: Scores, count: int) -> PartGraph:
@@ -88,10 +109,14 @@ def top_features(features: PartGraph, scores: Scores, count: int) -> PartGraph:
 
     features: the graph of single features that `scores` belong to; ties break by name.
     """
-    keep = parts.top_nodes(features, scores.nodes.mean(axis=0), count, "absolute")
+    mean = scores.nodes.mean(axis=0)
+    counts = {}
+    for site, nodes in features.members.items():
+        counts[site] = len(nodes) - sum(features.beside.get(site, {}).values())
+        mean[nodes[counts[site] :]] = 0  # no single features: they stand by themselves anyway
+    keep = parts.top_nodes(features, mean, count, "absolute")
     chosen = [features.names[node] for node in np.flatnonzero(keep)]
-    counts = {site: len(nodes) for site, nodes in features.members.items()}
-    graph = parts.chosen_features(counts, features.sites, chosen)
+    graph = parts.chosen_features(counts, features.sites, chosen, features.beside)
     return parts.with_parallel(graph, features.parallel)
 
 

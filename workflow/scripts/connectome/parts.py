@@ -5,11 +5,15 @@ Nodes are numbered in the order in which their modules write: `input`, the parts
 of all nodes but `input`, in the same order of sites: one per node, or three (queries, keys, values)
 for each part of a site with slots, slot by slot. An edge mask is bool (readers, writers). NumPy
 alone.
+
+Beside the features of a dictionary a site has its error, and a transcoder's skip path: d numbers
+each, one part, `m0.error` and `m0.skip`, that counts as one feature.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -18,9 +22,15 @@ from connectome.errors import DataError
 from connectome.labelling import DEAD, UNGROUPED
 
 Array = np.ndarray
-REST = -3  # mark of the features of a site that are not single nodes
+Beside = Mapping[str, Mapping[str, int]]  # per site with a dictionary: numbers of skip and error
+Name = Callable[[str, str, int], str]  # of a part, from its place, its site and its label
+NATIVE: Beside = MappingProxyType({})
+REST, SKIP, ERROR = -3, -4, -5  # marks of features that are not single nodes, and of no features
 SLOTS = ("q", "k", "v")
-MARKS = {UNGROUPED: "ungrouped", DEAD: "dead", REST: "rest"}
+# what errors are in a run: parts like others, the clean run's, or ablated, in every circuit alike
+ERRORS = ("in-graph", "kept", "ablated")
+BESIDE = {"skip": SKIP, "error": ERROR}  # in the order in which they stand behind the features
+MARKS = {UNGROUPED: "ungrouped", DEAD: "dead", REST: "rest", **{x: y for y, x in BESIDE.items()}}
 
 
 class Reader(NamedTuple):
@@ -38,9 +48,11 @@ class PartGraph:
     names: tuple[str, ...]  # of all nodes
     site_of: tuple[str, ...]  # of all nodes: "input", a site, or "logits"
     members: Mapping[str, Array]  # per site: node number of each feature
-    sizes: Array  # (U,) features per writer; `input` counts 1
+    sizes: Array  # (U,) features per writer; `input` counts 1, so do an error and a skip path
     slotted: tuple[str, ...] = ()  # sites whose parts have an input per slot
     parallel: bool = False  # the MLP of a block does not read the attention of that block
+    beside: Beside = field(default_factory=dict)
+    fixed: bool = False  # errors have no edges: each writes one value in every circuit
 
     @property
     def writers(self) -> int:
@@ -89,11 +101,25 @@ class PartGraph:
         return found
 
     @cached_property
+    def errors(self) -> Array:
+        """Nodes that are errors of dictionaries."""
+        ends = f".{MARKS[ERROR]}"
+        return np.array([i for i, name in enumerate(self.names) if name.endswith(ends)], dtype=int)
+
+    @cached_property
+    def candidates(self) -> Array:
+        """Writers that a circuit may have or leave out: all but `input` and fixed errors."""
+        writers = np.arange(1, self.writers)
+        return np.setdiff1d(writers, self.errors) if self.fixed else writers
+
+    @cached_property
     def exists(self) -> Array:
         """Edges that exist, bool (readers, writers)."""
         mask = np.zeros((len(self.readers), self.writers), dtype=bool)
         for site, (first, last) in self.inputs.items():
             mask[first:last, : self.seen[site]] = True
+        if self.fixed:
+            mask[:, self.errors] = mask[np.isin(self.reads, self.errors)] = False
         return mask
 
     @cached_property
@@ -134,64 +160,106 @@ def with_parallel(graph: PartGraph, parallel: bool) -> PartGraph:
     return replace(graph, parallel=parallel)
 
 
-def labelled(labels: Mapping[str, Array], sites: Sequence[str]) -> PartGraph:
+def with_fixed_errors(graph: PartGraph) -> PartGraph:
+    """The same parts, the errors of dictionaries out of every circuit: they write what is given."""
+    return replace(graph, fixed=True)
+
+
+def labelled(
+    labels: Mapping[str, Array], sites: Sequence[str], beside: Beside = NATIVE
+) -> PartGraph:
     """Graph of a labelling: parts `a0.r3`, `m2.r0`, and `.ungrouped`, `.dead` where there are any.
 
     labels: per site the part of each feature, int (features,), marks below 0.
     Raises DataError for a site without labels.
     """
-    return _build(labels, sites, lambda place, part, parts: f"{place}.r{part}")
+    return _build(labels, sites, beside, lambda place, site, part: f"{place}.r{part}")
 
 
-def modules(features: Mapping[str, int], sites: Sequence[str]) -> PartGraph:
-    """Graph of whole modules: `a0`, `m0`."""
+def modules(
+    features: Mapping[str, int], sites: Sequence[str], beside: Beside = NATIVE
+) -> PartGraph:
+    """Graph of whole modules: `a0`, `m0`, what stands beside a dictionary's features included."""
     labels = {site: np.zeros(count, dtype=np.int64) for site, count in features.items()}
-    return _build(labels, sites, lambda place, part, parts: place)
+    return _build(labels, sites, beside, lambda place, site, part: place, whole=sites)
 
 
-def heads(features: Mapping[str, int], sites: Sequence[str], head_width: int) -> PartGraph:
-    """Graph of attention heads `a0.h1`; an MLP is one part `m0`."""
+def heads(
+    features: Mapping[str, int],
+    sites: Sequence[str],
+    head_width: int,
+    beside: Beside = NATIVE,
+) -> PartGraph:
+    """Graph of attention heads `a0.h1`; an MLP is one part `m0`.
+
+    So is attention written as features of a dictionary, each of which all heads write.
+    """
+    split = [site for site in sites if site.startswith("attn") and site not in beside]
     labels = {
-        site: np.arange(count) // head_width if site.startswith("attn") else np.zeros(count, int)
+        site: np.arange(count) // head_width if site in split else np.zeros(count, int)
         for site, count in features.items()
     }
     return _build(
         labels,
         sites,
-        lambda place, part, parts: f"{place}.h{part}" if place.startswith("a") else place,
+        beside,
+        lambda place, site, part: f"{place}.h{part}" if site in split else place,
+        whole=sites,
     )
 
 
-def singletons(features: Mapping[str, int], sites: Sequence[str]) -> PartGraph:
-    """Graph of single features `m2.n17`."""
+def singletons(
+    features: Mapping[str, int], sites: Sequence[str], beside: Beside = NATIVE
+) -> PartGraph:
+    """Graph of single features: `m2.n17`, of a dictionary `m2.f17`."""
     labels = {site: np.arange(count) for site, count in features.items()}
-    return _build(labels, sites, lambda place, part, parts: f"{place}.n{part}")
+    return _build(labels, sites, beside, _single(beside))
+
+
+def _single(beside: Beside) -> Name:
+    return lambda place, site, part: f"{place}.{'f' if site in beside else 'n'}{part}"
 
 
 def chosen_features(
-    features: Mapping[str, int], sites: Sequence[str], chosen: Collection[str]
+    features: Mapping[str, int],
+    sites: Sequence[str],
+    chosen: Collection[str],
+    beside: Beside = NATIVE,
 ) -> PartGraph:
     """Graph of the single features named in `chosen`; the others of a site are one part `m2.rest`.
 
     chosen: names such as `m2.n17`; what names no feature (`input`, `m2.rest`) is passed over.
     """
-    every = singletons(features, sites)
+    every = singletons(features, sites, beside)
     single = np.isin(every.names, list(chosen))
     labels = {
-        site: np.where(single[nodes], np.arange(len(nodes)), REST)
-        for site, nodes in every.members.items()
+        site: np.where(single[every.members[site][:count]], np.arange(count), REST)
+        for site, count in features.items()
     }
-    return _build(labels, sites, lambda place, part, parts: f"{place}.n{part}")
+    return _build(labels, sites, beside, _single(beside))
 
 
-def _build(labels: Mapping[str, Array], sites: Sequence[str], name) -> PartGraph:
+def _build(
+    labels: Mapping[str, Array],
+    sites: Sequence[str],
+    beside: Beside,
+    name: Name,
+    whole: Collection[str] = (),
+) -> PartGraph:
+    """Nodes in order of sites; what stands beside features is a part of its own, or of `whole`
+    sites in part 0."""
     names, site_of, members, sizes = ["input"], ["input"], {}, [1]
     for site in sites:
         if site not in labels:
             raise DataError(f"the partition has no labels for site {site!r}")
         kind, layer = site.split(".")
         place = f"{kind[0]}{layer}"
-        found, inverse, counts = np.unique(labels[site], return_inverse=True, return_counts=True)
+        widths = [(mark, beside.get(site, {}).get(key, 0)) for key, mark in BESIDE.items()]
+        behind = [np.full(width, 0 if site in whole else mark) for mark, width in widths]
+        every = np.concatenate([labels[site], *behind])
+        found, inverse = np.unique(every, return_inverse=True)
+        weights = [np.full(width, 1 / max(width, 1)) for _, width in widths]
+        counts = np.bincount(inverse, np.concatenate([np.ones(len(labels[site])), *weights]))
         order = sorted(range(len(found)), key=lambda i: (found[i] < 0, abs(found[i])))  # noqa: B023
         rank = np.empty(len(found), dtype=np.int64)
         rank[order] = np.arange(len(found))
@@ -199,11 +267,16 @@ def _build(labels: Mapping[str, Array], sites: Sequence[str], name) -> PartGraph
         for i in order:
             part = int(found[i])
             mark = MARKS.get(part)
-            names.append(f"{place}.{mark}" if mark else name(place, part, len(found)))
+            names.append(f"{place}.{mark}" if mark else name(place, site, part))
             site_of.append(site)
-            sizes.append(int(counts[i]))
+            sizes.append(round(counts[i]))
     return PartGraph(
-        tuple(sites), (*names, "logits"), (*site_of, "logits"), members, np.array(sizes)
+        tuple(sites),
+        (*names, "logits"),
+        (*site_of, "logits"),
+        members,
+        np.array(sizes),
+        beside=beside,
     )
 
 
@@ -264,13 +337,13 @@ def top_edges(graph: PartGraph, scores: Array, size: int, ranking: str, fill: bo
 
 
 def top_nodes(graph: PartGraph, scores: Array, size: int, ranking: str) -> Array:
-    """Writers kept, bool (U,): `input` and the `size` others of largest score; ties by name.
+    """Writers kept, bool (U,): `input` and the `size` candidates of largest score; ties by name.
 
     scores (U,), the input's among them.
     """
     keep = np.zeros(graph.writers, dtype=bool)
     keep[0] = True
-    by_name = np.argsort(graph.names[1:-1]) + 1
+    by_name = graph.candidates[np.argsort(np.array(graph.names)[graph.candidates])]
     order = np.argsort(-importance(scores[by_name], ranking), kind="stable")
     keep[by_name[order[:size]]] = True
     return keep

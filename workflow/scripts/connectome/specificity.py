@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from connectome.parts import PartGraph, top_nodes
+from connectome.labelling import DEAD
+from connectome.parts import ERROR, MARKS, SKIP, PartGraph, top_nodes
 from connectome.statistics import interval, permutation_p
 
 Array = np.ndarray
@@ -108,10 +109,12 @@ def random_sets(graph: PartGraph, sets: Array, rng: np.random.Generator) -> Arra
 
     One permutation serves all tasks: each set keeps its number of attention and of MLP parts,
     disjoint sets stay disjoint and sets that overlap overlap as much. Of TRIES permutations the
-    one that changes the sets' numbers of features least is taken. Dead parts take no part.
+    one that changes the sets' numbers of features least is taken. Dead parts, and what stands
+    beside the features of a dictionary, take no part.
     """
     kinds = np.array([site.split(".")[0] for site in graph.site_of[:-1]])
-    live = np.array([not name.endswith(".dead") for name in graph.names[:-1]])
+    aside = tuple(f".{MARKS[mark]}" for mark in (DEAD, SKIP, ERROR))
+    live = np.array([not name.endswith(aside) for name in graph.names[:-1]])
     pools = [np.flatnonzero((kinds == kind) & live) for kind in ("attn", "mlp")]
     wanted = sets @ graph.sizes
     best, distance = sets, np.inf

@@ -381,6 +381,15 @@ def native_features_of(trace: Trace, site: str) -> Tensor:
     return trace.activated[site].hidden[0]
 
 
+def read_by(model: Transformer, trace: Trace, site: str) -> Tensor:
+    """What an MLP reads (n, t, d) in a pass, with the gain and bias of the norm before it."""
+    module, x = model.module(site), trace.normed[site].x
+    assert isinstance(module, Mlp)
+    if module.norm_gain is not None:
+        x = x * module.norm_gain
+    return x if module.norm_bias is None else x + module.norm_bias
+
+
 def shares_of(trace: Trace, site: str) -> Tensor:
     """Features (n, t, features) as they are written: times the scale of a norm behind the module.
 
