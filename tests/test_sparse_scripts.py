@@ -1,9 +1,11 @@
 """Sparse features through the scripts: encoded, counted, grouped, beside native partitions."""
 
+import argparse
+import importlib
 import json
 import os
 import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 from conftest import SCRIPTS
-from connectome import arrays, encoded, partitions, planted, tables
+from connectome import arrays, command, encoded, partitions, planted, tables
+from connectome.errors import DataError
 from connectome.labelling import DEAD, UNGROUPED
 from test_graphs import SETTINGS
 from test_moments import written_part
@@ -60,9 +63,8 @@ def test_the_script_encodes_the_column_that_the_dictionary_reads(tmp_path, trans
     part = tmp_path / "activations" / "part-0-of-2.parquet"
     tables.write_table(part, keys | cells, {})
     target = tmp_path / "features" / "part-0-of-2.parquet"
-    call = [sys.executable, SCRIPTS / "encode_features.py", "--dictionary", folder]
-    call += ["--activations", part, "--site", "mlp.1", "--output", target, "--device", "cpu"]
-    subprocess.run(call, check=True)
+    files = {"dictionary": folder, "activations": part, "output": target}
+    call("encode_features", {}, site="mlp.1", device="cpu", **files)
     ((fires, found),) = [batch for batch in encoded.batches([target]) if batch[0].shape[0]]
     centre = 0 if transcoder else weights["b_dec"]
     expected = np.maximum((x - centre) @ weights["W_enc"] + weights["b_enc"], 0)
@@ -78,10 +80,18 @@ def test_the_script_encodes_the_column_that_the_dictionary_reads(tmp_path, trans
     assert column.compression == "ZSTD"
 
 
-def call(script, cfg, python=sys.executable, **files):
-    words = [python, SCRIPTS / f"{script}.py", "--cfg", json.dumps(cfg)]
-    for name, value in files.items():
-        words += [f"--{name}", *(value if isinstance(value, list) else [value])]
+def call(script, cfg, **args):
+    """Run a script of the main interpreter inside this process: to start it takes longest."""
+    paths = {name: [Path(part) for part in value] if isinstance(value, list) else value
+             for name, value in args.items()}  # fmt: skip
+    stamp = {"cfg": command.canonical(cfg), "code": ""}
+    importlib.import_module(script).main(argparse.Namespace(cfg=cfg, stamp=stamp, **paths))
+
+
+def fit(cfg, **files):
+    words = [PYTHON, SCRIPTS / "fit_sbm.py", "--cfg", json.dumps(cfg)]
+    for name, path in files.items():
+        words += [f"--{name}", path]
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -106,12 +116,12 @@ def mapped(tmp_path_factory):
     moved = []  # the same by way of one file a part, as with several shards
     for part in parts:
         moved.append(root / "shards" / f"{part.stem}.npz")
-        call("compute_covariance", cfg, samples=part, output=moved[-1], **about)
+        call("compute_covariance", cfg, samples=[part], output=moved[-1], **about)
     call("compute_covariance", cfg, samples=moved, output=root / "again.npz", **about)
     settings = {"graph": {**SETTINGS, "false_pairs": 0.1, "block_rows": 512}, "seed": 1}
     call("build_graph", settings, covariance=covariance, samples=parts, output=graph)
     settings = {"sbm": {**SBM, "classical_features": 100}, "seed": 1}
-    call("fit_sbm", settings, PYTHON, graph=graph, covariance=covariance, output=record)
+    fit(settings, graph=graph, covariance=covariance, output=record)
     return root, parts, x
 
 
@@ -152,8 +162,7 @@ def test_partitions_of_a_dictionary_have_native_parts_at_the_sites_it_leaves_out
     cfg = {"partitions": {**cfg, "files": {"mine": str(mine)}}, "seed": 1}
     files = {"model": base_model, "covariance": of_covariance, "graphs": of_graph}
     base, target = tmp_path / "neurons.parquet", tmp_path / "sae.parquet"
-    cfg_classical = json.loads(json.dumps(cfg))
-    call("make_partitions", cfg, sbm=native, output=base, **files)
+    call("make_partitions", cfg, sbm=native, output=base, base=None, **files)
     without = tmp_path / "without.json"  # the base was made without the classical model
     arrays.write_json(without, {**arrays.read_json(records[0]), "classical": None}, {})
     sparse = [without, tmp_path / "attribution.json"]
@@ -179,12 +188,9 @@ def test_partitions_of_a_dictionary_have_native_parts_at_the_sites_it_leaves_out
     call("make_partitions", cfg, sbm=covered, output=target, base=base, **files)
     about = tables.read_meta(target)["partitions"]["heads"]["attn.0"]
     assert about["status"] == "refused" and "no single head" in about["reason"]
-    other = cfg_classical | {"partitions": cfg_classical["partitions"] | {"files": {}}}
-    words = [sys.executable, SCRIPTS / "make_partitions.py", "--cfg", json.dumps(other)]
-    words += ["--model", base_model, "--sbm", *sparse, "--covariance", *of_covariance]
-    words += ["--graphs", *of_graph, "--base", base, "--output", target]
-    failed = subprocess.run(words, capture_output=True, text=True)
-    assert failed.stderr.startswith("error: the base has other partitions (mine in one of the two")
+    other = cfg | {"partitions": cfg["partitions"] | {"files": {}}}
+    with pytest.raises(DataError, match=r"the base has other partitions \(mine in one of the two"):
+        call("make_partitions", other, sbm=sparse, output=target, base=base, **files)
 
 
 def test_attributions_of_a_dictionary_take_the_dense_way_though_most_are_zero(tmp_path):
@@ -199,9 +205,9 @@ def test_attributions_of_a_dictionary_take_the_dense_way_though_most_are_zero(tm
     about = {"site": "mlp.0", "kind": "attribution", "dictionary": "sae"}
     covariance, graph = tmp_path / "c.npz", tmp_path / "g.npz"
     cfg = {"skip_start": True, "batch_rows": 500}
-    call("compute_covariance", cfg, samples=part, output=covariance, **about)
+    call("compute_covariance", cfg, samples=[part], output=covariance, **about)
     settings = {"graph": {**SETTINGS, "false_pairs": 0.1, "block_rows": 512}, "seed": 1}
-    call("build_graph", settings, covariance=covariance, samples=part, output=graph)
+    call("build_graph", settings, covariance=covariance, samples=[part], output=graph)
     content, meta = arrays.read_npz(graph)
     assert meta["status"] == "ok" and meta["dead"]["constant"] == 328
     ends = labels[content["data"]]

@@ -31,7 +31,7 @@ def fired(dictionary: Dictionary, x: Array) -> tuple[Array, Array, Array]:
 
     Features of a token come in increasing order.
     """
-    found = torch.from_numpy(np.asarray(x, dtype=np.float32)).to(dictionary.encoder)
+    found = torch.tensor(x, dtype=torch.float32).to(dictionary.encoder)  # a copy: x is read-only
     f = dictionaries.encode(dictionary, found)  # (n, F)
     token, feature = (f > 0).nonzero(as_tuple=True)
     lengths = torch.bincount(token, minlength=len(x))
