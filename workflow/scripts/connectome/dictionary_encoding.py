@@ -12,7 +12,7 @@ import torch
 from connectome import dictionaries
 from connectome.devices import ranges, within_memory
 from connectome.dictionaries import Dictionary
-from connectome.encoded import KEYS, SCHEMA
+from connectome.encoded import record_batch
 from connectome.errors import DataError
 
 BLOCK = 2**24  # features of a block of tokens: 64 MB
@@ -31,7 +31,7 @@ def fired(dictionary: Dictionary, x: Array) -> tuple[Array, Array, Array]:
 
     Features of a token come in increasing order.
     """
-    found = torch.from_numpy(np.asarray(x, dtype=np.float32)).to(dictionary.encoder)
+    found = torch.tensor(x, dtype=torch.float32).to(dictionary.encoder)  # a copy: x is read-only
     f = dictionaries.encode(dictionary, found)  # (n, F)
     token, feature = (f > 0).nonzero(as_tuple=True)
     lengths = torch.bincount(token, minlength=len(x))
@@ -62,12 +62,6 @@ def encode(
 
         def run(rows: range, x: Array = x, keys: Mapping[str, Array] = keys) -> pa.RecordBatch:
             mine = slice(rows.start, rows.stop)
-            lengths, *lists = fired(dictionary, x[mine])
-            offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
-            columns = [pa.array(keys[key][mine], pa.int32()) for key in KEYS]
-            for listed, field in zip(lists, ("feature", "value"), strict=True):
-                kind = SCHEMA.field(field).type
-                columns.append(pa.ListArray.from_arrays(offsets, pa.array(listed), type=kind))
-            return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+            return record_batch({key: keys[key][mine] for key in keys}, *fired(dictionary, x[mine]))
 
         yield from within_memory(run, ranges(len(x), size), "tokens")

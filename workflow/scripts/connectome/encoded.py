@@ -4,7 +4,7 @@ A part file has one row per recorded token: its keys, the features that fire in 
 their values. How many features there are stands in its metadata.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,18 @@ SCHEMA = pa.schema(
 _BATCH_ROWS = 8192
 
 Batch = tuple[csr_array, dict[str, np.ndarray]]  # (rows, features), 1 where one fires; keys
+
+
+def record_batch(
+    keys: Mapping[str, np.ndarray], lengths: np.ndarray, feature: np.ndarray, value: np.ndarray
+) -> pa.RecordBatch:
+    """Rows of a part file: so many features (n,) of each, those of one row behind the other."""
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    columns = [pa.array(keys[key], pa.int32()) for key in KEYS]
+    for listed, name in ((feature, "feature"), (value, "value")):
+        kind = SCHEMA.field(name).type
+        columns.append(pa.ListArray.from_arrays(offsets, pa.array(listed), type=kind))
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
 def is_encoded(path: Path) -> bool:

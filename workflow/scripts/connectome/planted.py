@@ -53,6 +53,44 @@ def ring(features: int, rows: int, width: float, memory: float, seed: int) -> Ar
     return (drawn @ root.T).astype(np.float32)
 
 
+def firing(
+    labels: Array, rates: Array, rows: int, share: float, burst: float, seed: int
+) -> tuple[Array, Array]:
+    """Sparse features that fire: tokens and features of all firings, each (n,), by token.
+
+    Feature j fires at about the share rates[j] of the rows. Members of a group owe `share` of their
+    firings to episodes of the group, in which each fires at random; all else are bursts of their
+    own. Both last `burst` tokens on average. Dead features never fire.
+    """
+    rng = np.random.default_rng(seed)
+    members = labels >= 0
+    own = rates * rows * np.where(members, 1 - share, 1.0) * (labels != DEAD)
+    feature, token = _bursts(own / burst, rows, burst, rng)
+    found = [token * len(labels) + feature]
+    shared = np.where(members, rates, 0.0) * rows * share
+    most = np.zeros(int(labels.max()) + 1)
+    np.maximum.at(most, labels[members], shared[members])
+    # the member that fires most does so in four of five tokens of an episode
+    group, on = _bursts(most / 0.8 / burst, rows, burst, rng)
+    for number in range(len(most)):
+        inside = np.unique(on[group == number])
+        of_group = np.flatnonzero(labels == number)
+        fires = rng.random((len(inside), len(of_group))) * len(inside) < shared[of_group]
+        i, j = np.nonzero(fires)
+        found.append(inside[i] * len(labels) + of_group[j])
+    return np.divmod(np.unique(np.concatenate(found)), len(labels))
+
+
+def _bursts(
+    counts: Array, rows: int, length: float, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Owners and tokens of bursts, about counts (n,) of each owner, at random places."""
+    owner = np.repeat(np.arange(len(counts)), rng.poisson(counts))
+    start, lengths = rng.integers(rows, size=len(owner)), rng.geometric(1 / length, len(owner))
+    step = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.repeat(owner, lengths), (np.repeat(start, lengths) + step) % rows
+
+
 def _remembering(rows: int, columns: int, memory: float, rng: np.random.Generator) -> Array:
     """Independent series (rows, columns) of unit variance that remember their last value."""
     x = rng.standard_normal((rows, columns))
