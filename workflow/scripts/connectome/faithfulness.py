@@ -25,6 +25,7 @@ MEASURES: dict[str, type] = {
     "method": str,
     "ablation": str,
     "intervention": str,
+    "error": str,
     "mode": str,
     "ranking": str,
     "requested": int,
