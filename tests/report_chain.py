@@ -145,6 +145,13 @@ def make_tables(root: Path) -> None:
         output=out,
         **{kind: found(f"*/*/rois/{kind}.parquet") for kind in kinds},
     )
+    kinds = ("cards", "examples", "tokens", "logits", "scores")
+    call(
+        "tabulate_features",
+        partitions=found("*/*/partitions.parquet"),
+        output=out,
+        **{kind: found(f"*/*/features/{kind}.parquet") for kind in kinds},
+    )
     names = ("models", "competence", "sites", "rois", "roi_scores", "sizes", "agreement")
     call(
         "tabulate_summary",
@@ -224,4 +231,12 @@ def make_figures(root: Path) -> None:
                 for partition in PLAN["report"]["circuits"]
             ],
             **pair,
+        )
+        call(
+            "plot_units",
+            faithfulness=tables / "faithfulness.csv",
+            model=MODEL,
+            native=DICTIONARY,
+            task=task,
+            output=out / f"units.{MODEL}.{task}.csv",
         )

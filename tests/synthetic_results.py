@@ -19,6 +19,7 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 import synthetic_cards
+import synthetic_features
 from connectome import arrays, directions, moments, specificity, tables
 from connectome.labelling import size_statistics
 
@@ -34,15 +35,20 @@ NASTY = [
 ]
 STAMP = {"cfg": "{}", "code": "synthetic"}
 DICTIONARY = "neurons"
+SPARSE, SPARSE_MODEL = "sae", "demo"  # features at two sites of this model, not exact
+SPARSE_SITES = {"mlp.1": 24, "attn.2": 20}
+ERRORS = ("in-graph", "kept", "ablated")
 LAYERS, HEADS, HEAD_WIDTH, HIDDEN = 3, 4, 4, 40
 SITES = [f"{kind}.{layer}" for layer in range(LAYERS) for kind in ("attn", "mlp")]
 TASKS = ["induction", "ioi", "sva_pp", "pronoun", "binding"]
 CANNOT = "binding"
+SPARSE_TASKS = ["ioi", CANNOT]
 REFUSED = ("attn.0", "attribution")
 ONE_BLOCK = ("attn.1", "activation")
 PARTITIONS = ["heads", "modules", "rois", "rois_attribution", "kmeans"]
 LABELLED = ["modules", "heads", "rois", "rois_attribution"]
 CONTROLS = ["kmeans", "spectral", "leiden", "infomap"]
+NODES_ONLY = ["random", "features"]
 METHODS = ["eap", "eap-ig-inputs"]
 STEPS = (0, 200, 400, 800, 1600, 2800)
 
@@ -54,7 +60,12 @@ def plan(models: tuple[str, ...] = ("demo", "other"), **report: Any) -> dict[str
             name: {
                 "trained": name == "demo",
                 "tasks": TASKS,
-                "dictionaries": {DICTIONARY: {"tasks": TASKS, "sites": SITES}},
+                "dictionaries": {DICTIONARY: {"tasks": TASKS, "sites": SITES}}
+                | (
+                    {SPARSE: {"tasks": SPARSE_TASKS, "sites": list(SPARSE_SITES)}}
+                    if name == SPARSE_MODEL
+                    else {}
+                ),
             }
             for name in models
         },
@@ -75,16 +86,29 @@ def write(root: Path, seed: int = 1, models: tuple[str, ...] = ("demo", "other")
     for index, model in enumerate(models):
         rng = np.random.default_rng([seed, index])
         _write_model(root / model, model, rng)
-        groups = {}
-        for site in SITES:
-            for kind in ("activation", "attribution"):
-                groups[site, kind] = _write_site(root / model / DICTIONARY, site, kind, rng)
-        labels = _write_partitions(root / model / DICTIONARY, groups, rng)
-        _write_directions(root / model / DICTIONARY, labels)
+        own = root / model / DICTIONARY
+        labels = _write_groups(own, {site: width(site) for site in SITES}, {}, rng)
+        _write_directions(own, labels)
         for task in TASKS:
-            _write_circuit(root / model / DICTIONARY, task, labels, rng)
-        _write_specificity(root / model / DICTIONARY, rng)
-        synthetic_cards.write(root / model / DICTIONARY, labels, TASKS, NASTY, STAMP, rng)
+            _write_circuit(own, task, labels, ("",), rng)
+        _write_specificity(own, rng)
+        synthetic_cards.write(own, labels, TASKS, NASTY, STAMP, rng)
+        if model == SPARSE_MODEL:
+            _write_sparse(root / model / SPARSE, labels, np.random.default_rng([seed, 7]))
+
+
+def _write_sparse(
+    folder: Path, native: dict[str, dict[str, np.ndarray]], rng: np.random.Generator
+) -> None:
+    """A dictionary of features; the sites that it does not cover are native."""
+    labels = _write_groups(folder, SPARSE_SITES, native, rng)
+    for task in SPARSE_TASKS:
+        _write_circuit(folder, task, labels, ERRORS, rng)
+    own = {site: labels[site] for site in SPARSE_SITES}
+    _write_directions(folder, own)
+    synthetic_cards.write(folder, own, SPARSE_TASKS, NASTY, STAMP, rng)
+    able = [task for task in SPARSE_TASKS if task != CANNOT]
+    synthetic_features.write(folder, SPARSE_SITES, able, NASTY, STAMP, rng)
 
 
 def width(site: str) -> int:
@@ -162,9 +186,23 @@ def _write_task(folder: Path, task: str, rng: np.random.Generator) -> None:
     tables.write_table(folder / f"{task}.parquet", rows, STAMP)
 
 
-def _write_site(folder: Path, site: str, kind: str, rng: np.random.Generator) -> np.ndarray:
+def _write_groups(
+    folder: Path,
+    widths: dict[str, int],
+    base: dict[str, dict[str, np.ndarray]],
+    rng: np.random.Generator,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Covariance, block models and partitions; returns {site: {partition: labels}}."""
+    groups = {
+        (site, kind): _write_site(folder, site, d, kind, rng)
+        for site, d in widths.items()
+        for kind in ("activation", "attribution")
+    }
+    return _write_partitions(folder, widths, groups, base, rng)
+
+
+def _write_site(folder: Path, site: str, d: int, kind: str, rng: np.random.Generator) -> np.ndarray:
     """Covariance and block model of a site; returns its labels (features,)."""
-    d = width(site)
     refused = (site, kind) == REFUSED
     blocks = 1 if (site, kind) == ONE_BLOCK else (3 if d < 30 else 6)
     labels = np.sort(rng.integers(0, blocks, d))
@@ -183,7 +221,7 @@ def _write_site(folder: Path, site: str, kind: str, rng: np.random.Generator) ->
         for key in ("count", "mean", "m2", "active")
     }
     meta: dict[str, Any] = {
-        "site": site, "kind": kind, "dictionary": DICTIONARY, "unit": moments.UNITS[kind],
+        "site": site, "kind": kind, "dictionary": folder.name, "unit": moments.UNITS[kind],
         "samples": samples, "documents": 100, "halves": moments.HALVES[kind], "features": d,
         "status": "ok", "reason": None,
     }  # fmt: skip
@@ -268,12 +306,15 @@ def _classical(meta: dict[str, Any], labels: np.ndarray) -> dict[str, Any]:
 
 
 def _write_partitions(
-    folder: Path, groups: dict[tuple[str, str], np.ndarray], rng: np.random.Generator
+    folder: Path,
+    widths: dict[str, int],
+    groups: dict[tuple[str, str], np.ndarray],
+    base: dict[str, dict[str, np.ndarray]],
+    rng: np.random.Generator,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """One file for all sites; returns {site: {partition: labels}}."""
+    """One file; returns {site: {partition: labels}}, with those of the base for other sites."""
     labels = {}
-    for site in SITES:
-        d = width(site)
+    for site, d in widths.items():
         rois = groups[site, "activation"]
         labels[site] = {
             "modules": np.zeros(d, np.int32),
@@ -285,11 +326,11 @@ def _write_partitions(
             for name in CONTROLS
         }
     columns: dict[str, Any] = {
-        "site": [site for site in SITES for _ in range(width(site))],
-        "feature": pa.array([i for site in SITES for i in range(width(site))], pa.int32()),
+        "site": [site for site, d in widths.items() for _ in range(d)],
+        "feature": pa.array([i for d in widths.values() for i in range(d)], pa.int32()),
     }
     for name in (*LABELLED, *CONTROLS):
-        joined = np.concatenate([labels[site][name] for site in SITES])
+        joined = np.concatenate([labels[site][name] for site in widths])
         columns[name] = pa.array(joined.astype(np.int32))
     for name in ("stability", "stability_attribution"):
         values = rng.random(len(columns["site"])).astype(np.float32)
@@ -297,7 +338,7 @@ def _write_partitions(
             [None if i % 7 == 0 else v for i, v in enumerate(values)], pa.float32()
         )
     tables.write_table(folder / "partitions.parquet", columns, STAMP, _about(labels))
-    return labels
+    return {**base, **labels}
 
 
 def _write_directions(folder: Path, labels: dict[str, dict[str, np.ndarray]]) -> None:
@@ -307,7 +348,7 @@ def _write_directions(folder: Path, labels: dict[str, dict[str, np.ndarray]]) ->
         for end in directions.ENDS:
             measured = {}
             for site, of_site in labels.items():
-                found = rng.standard_normal((width(site), HEADS * HEAD_WIDTH))
+                found = rng.standard_normal((len(of_site["rois"]), HEADS * HEAD_WIDTH))
                 if end == "writing":
                     found[of_site["rois"] == 0, 0] += 20
                 measured[site] = directions.compare(found, of_site[partition], 39, 1, site)
@@ -371,7 +412,11 @@ def edges_of(nodes: list[tuple[str, str, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _write_circuit(
-    folder: Path, task: str, labels: dict[str, dict[str, np.ndarray]], rng: np.random.Generator
+    folder: Path,
+    task: str,
+    labels: dict[str, dict[str, np.ndarray]],
+    errors: tuple[str, ...],
+    rng: np.random.Generator,
 ) -> None:
     node_rows, edge_rows, evaluation = [], [], []
     for partition in PARTITIONS:
@@ -403,7 +448,10 @@ def _write_circuit(
                 }
                 for (i, j), s in zip(edges, score, strict=True)
             ]  # fmt: skip
-            evaluation += _evaluate(task, partition, method, nodes, score)
+            for error in errors:
+                found = _evaluate(task, partition, method, nodes, score)
+                evaluation += [row | {"error": error} for row in found]
+    evaluation += _evaluate_nodes(task, labels, errors)
     for name, rows in (("nodes", node_rows), ("edges", edge_rows)):
         path = folder / "circuits" / f"{task}.{name}.parquet"
         tables.write_table(path, pa.Table.from_pylist(rows), STAMP)
@@ -509,6 +557,29 @@ def _evaluate(
             yield base | _spread_of(0.1) | {"mode": "random", "m_circuit": -3.0, "draws": 20} | {
                 "null_lo": 0.0, "null_hi": 0.3, "null_median": 0.1, "method": "random",
             }  # fmt: skip
+
+
+def _evaluate_nodes(
+    task: str, labels: dict[str, dict[str, np.ndarray]], errors: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
+    """Curves of partitions that are run as whole nodes alone; made up like the others."""
+    width_all = sum(len(of_site["rois"]) for of_site in labels.values())
+    for partition, (i, error) in itertools.product(NODES_ONLY, enumerate(errors)):
+        nodes = width_all if partition == "features" else 30
+        power = (0.3 if partition == "features" else 0.8) + 0.15 * i
+        for share in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0):
+            kept = max(1, round(share * nodes))
+            f = (kept / nodes) ** power if task != CANNOT else 7.0
+            for mode, value in (("circuit", f), ("complement", 1 - f)):
+                yield _spread_of(value) | {
+                    "partition": partition, "method": "eap-ig-inputs", "mode": mode,
+                    "ablation": "counterfactual", "intervention": "node", "error": error,
+                    "ranking": "absolute", "requested": kept, "selected": kept, "edges": 0,
+                    "nodes": kept + 1, "features": round(kept / nodes * width_all) + 1,
+                    "weighted": share, "k": share, "m_model": 8.0, "m_empty": -4.0,
+                    "m_circuit": 12 * value - 4, "pairs": 200, "distinct": 180, "excluded": 3,
+                    "seed": 1,
+                }  # fmt: skip
 
 
 def _spread_of(value: float) -> dict[str, Any]:

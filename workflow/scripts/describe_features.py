@@ -70,8 +70,7 @@ def main(args):
             rows[name] += more
     for name, schema in feature_cards.SCHEMAS.items():
         listed = pa.Table.from_pylist(rows[name], schema=schema)
-        path = args.output / f"{name}.parquet"
-        tables.write_table(path, listed, args.stamp, {"scale": reader.scale})
+        tables.write_table(getattr(args, name), listed, args.stamp, {"scale": reader.scale})
 
 
 if __name__ == "__main__":
@@ -82,5 +81,6 @@ if __name__ == "__main__":
     parser.add_argument("--prompts", type=Path, nargs="*", default=[], metavar="PARQUET")
     parser.add_argument("--competence", type=Path, nargs="*", default=[], metavar="RECORD")
     parser.add_argument("--nodes", type=Path, nargs="*", default=[], metavar="PARQUET")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
+    for name in feature_cards.SCHEMAS:
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="PARQUET")
     command.run(main, parser)

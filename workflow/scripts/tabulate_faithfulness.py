@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from connectome import arrays, command, tables
+from connectome import arrays, command, policies, tables
 from connectome.tabulate import faithfulness, verdicts
 from connectome.tabulate.identity import fields
 
@@ -20,9 +20,10 @@ def main(args):
     evaluations = read(args.evaluations, "{model}/{dictionary}/evaluation/{task}.parquet")
     found = faithfulness.rows(evaluations, competent)
     tables.write_csv(args.output, found, faithfulness.COLUMNS)
-    sizes = faithfulness.size_rows(found, args.cfg["faithfulness"])
+    main = policies.main_rows(found)
+    sizes = faithfulness.size_rows(main, args.cfg["faithfulness"])
     tables.write_csv(args.sizes, sizes, faithfulness.SIZE_COLUMNS)
-    tables.write_csv(args.tests, verdicts.test_rows(found), verdicts.TEST_COLUMNS)
+    tables.write_csv(args.tests, verdicts.test_rows(main), verdicts.TEST_COLUMNS)
     curves = read(args.curves, "{model}/{dictionary}/evaluation/{task}.summaries.parquet")
     summaries = verdicts.summary_rows(curves, competent)
     tables.write_csv(args.summaries, summaries, verdicts.SUMMARY_COLUMNS)

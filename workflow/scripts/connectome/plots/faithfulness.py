@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 
 import connectome.plots.style as style
 from connectome.plots.palette import MUTED, PAPER, Series, series_of
+from connectome.policies import main_rows
 
 COLUMNS = (
     "partition",
@@ -41,7 +42,7 @@ def select(
     wanted = {(intervention, mode) for intervention, mode, _ in _PANELS}
     return [
         {name: row[name] for name in COLUMNS}
-        for row in faithfulness
+        for row in main_rows(faithfulness)
         if tuple(row[name] for name in _NAMES) == tuple(names)
         and row["method"] == method
         and (row["intervention"], row["mode"]) in wanted
@@ -72,7 +73,7 @@ def draw(rows: list[dict[str, str]]) -> Figure:
             for name, look in styles.items():
                 curve = [row for row in shown if row["partition"] == name]
                 curve.sort(key=lambda row: float(row[size]))
-                _curve(axes, curve, size, look)
+                draw_curve(axes, curve, size, look)
                 if mode == "circuit" and intervention == "edge":
                     _random(axes, curve, size, look)
             style.log_axis(axes)
@@ -80,7 +81,7 @@ def draw(rows: list[dict[str, str]]) -> Figure:
             style.quiet_grid(axes)
             if column == 0:
                 axes.set_ylabel(label)
-                outside += _limit(axes, shown)
+                outside += limit(axes, shown)
     grid[1, 0].set_xlabel("edges in the circuit, after pruning")
     grid[2, 0].set_xlabel("nodes kept")
     for line in (1, 2):
@@ -93,7 +94,7 @@ def draw(rows: list[dict[str, str]]) -> Figure:
     if outside:
         text = f"{outside} values lie outside the axes (all in the table)"
         figure.supxlabel(text, fontsize=style.SMALL, color=MUTED)
-    handles = [_handle(look) for look in styles.values()]
+    handles = [handle(look) for look in styles.values()]
     bar = Line2D([], [], color=MUTED, lw=3, alpha=0.4, marker="o", markerfacecolor=PAPER)
     bar.set_label("random circuits")
     handles.append(bar)
@@ -101,7 +102,8 @@ def draw(rows: list[dict[str, str]]) -> Figure:
     return figure
 
 
-def _curve(axes: Axes, rows: list[dict[str, str]], size: str, look: Series) -> None:
+def draw_curve(axes: Axes, rows: list[dict[str, str]], size: str, look: Series) -> None:
+    """Faithfulness over a column of sizes, with its bootstrap band."""
     x = style.numbers(rows, size)
     low, high = style.numbers(rows, "f_lo"), style.numbers(rows, "f_hi")
     axes.fill_between(x, low, high, color=look.colour, alpha=0.16, lw=0)
@@ -111,7 +113,7 @@ def _curve(axes: Axes, rows: list[dict[str, str]], size: str, look: Series) -> N
         linestyle=look.dash,
         marker=look.marker,
         color=look.colour,
-        markerfacecolor=look.colour,
+        markerfacecolor=look.face,
         markeredgecolor=look.outline,
     )
 
@@ -133,7 +135,7 @@ def _random(axes: Axes, rows: list[dict[str, str]], size: str, look: Series) -> 
     )
 
 
-def _limit(axes: Axes, rows: list[dict[str, str]]) -> int:
+def limit(axes: Axes, rows: list[dict[str, str]]) -> int:
     """Axis limits that runaway ratios cannot stretch; returns how many values lie outside."""
     ends = [v for name in ("f_ratio", "f_lo", "f_hi") for v in style.numbers(rows, name)]
     values = [v for v in ends if v == v]
@@ -143,13 +145,15 @@ def _limit(axes: Axes, rows: list[dict[str, str]]) -> int:
     return sum(not low <= float(row["f_ratio"]) <= high for row in rows)
 
 
-def _handle(look: Series) -> Line2D:
+def handle(look: Series) -> Line2D:
+    """What stands for a curve in the legend."""
     return Line2D(
         [],
         [],
         color=look.colour,
         linestyle=look.dash,
         marker=look.marker,
+        markerfacecolor=look.face,
         markeredgecolor=look.outline,
         label=style.printable(look.label, 24),
     )

@@ -7,7 +7,7 @@ Colour is never the only carrier: each series has a marker and a dash of its own
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-Dash = Literal["-", "--", "-.", ":"]
+Dash = Literal["-", "--", "-.", ":"] | tuple[int, tuple[int, ...]]
 
 INK, MUTED, RULE, BAND, PAPER = "#1b1f24", "#5c6570", "#c9ced6", "#e4e7ec", "#ffffff"
 BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#d55e00", "#00835f", "#a84f80"
@@ -38,10 +38,12 @@ class Series(NamedTuple):
     marker: str
     dash: Dash
     outline: str
+    face: str  # of the marker
 
 
 def _series(label: str, colour: str, marker: str, dash: Dash) -> Series:
-    return Series(label, colour, marker, dash, INK if colour in (SKY, ORANGE) else colour)
+    outline = INK if colour in (SKY, ORANGE) else colour
+    return Series(label, colour, marker, dash, outline, colour)
 
 
 SERIES: dict[str, Series] = {
@@ -64,6 +66,34 @@ _OWN = [
     _series("", GREEN, "h", ":"),
     _series("", PURPLE, "*", "--"),
 ]
+
+
+_SPARSE_DASHES: tuple[Dash, ...] = ("--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)))
+ERROR_POLICIES = {
+    "in-graph": _series("in the graph", BLUE, "o", "-"),
+    "kept": _series("kept", GREEN, "s", "--"),
+    "ablated": _series("ablated", VERMILLION, "^", ":"),
+}
+
+
+def unit_series(units: Iterable[tuple[str, str]], native: str) -> dict[tuple[str, str], Series]:
+    """Style per (dictionary, partition): the partition's own, in other dictionaries than `native`
+    with hollow markers and the dash of the dictionary.
+
+    Raises KeyError for more dictionaries than there are dashes.
+    """
+    found = list(dict.fromkeys(units))
+    sparse = list(dict.fromkeys(dictionary for dictionary, _ in found if dictionary != native))
+    if len(sparse) > len(_SPARSE_DASHES):
+        raise KeyError(f"{len(sparse)} dictionaries, {len(_SPARSE_DASHES)} styles")
+    dash_of = dict(zip(sparse, _SPARSE_DASHES, strict=False))
+    result = {}
+    for dictionary, partition in found:
+        style = SERIES[partition]
+        if dictionary != native:
+            style = style._replace(dash=dash_of[dictionary], face=PAPER)
+        result[dictionary, partition] = style
+    return result
 
 
 def series_of(partitions: Iterable[str]) -> dict[str, Series]:

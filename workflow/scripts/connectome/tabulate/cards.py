@@ -1,7 +1,7 @@
 """Tables of the ROI cards: what ROIs respond to, what they write, what tasks lose without them."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from connectome.tabulate.identity import Row, defined, median
@@ -26,33 +26,12 @@ CARD_COLUMNS = (
     ),
     "draws",
 )
-EXAMPLE_COLUMNS = (
-    *_ROI,
-    "kind",
-    "rank",
-    "document",
-    "position",
-    "score",
-    "at",
-    "cut_left",
-    "cut_right",
-    "window",
-    "scores",
-)
-TOKEN_COLUMNS = (
-    *_ROI,
-    "place",
-    "rank",
-    "text",
-    "count",
-    "fires",
-    "share",
-    "lift",
-    "coverage",
-    "information",
-    "mean",
-)
-LOGIT_COLUMNS = (*_ROI, "side", "rank", "text", "logit")
+WINDOW = ("document", "position", "score", "at", "cut_left", "cut_right", "window", "scores")
+FAVOURED = ("place", "rank", "text", "count", "fires", "share", "lift", "coverage", "information")
+LOGIT = ("side", "rank", "text", "logit")
+EXAMPLE_COLUMNS = (*_ROI, "kind", "rank", *WINDOW)
+TOKEN_COLUMNS = (*_ROI, *FAVOURED, "mean")
+LOGIT_COLUMNS = (*_ROI, *LOGIT)
 EFFECT_COLUMNS = (
     *_ROI,
     "live",
@@ -96,16 +75,18 @@ TEST_COLUMNS = (
 )
 
 Named = Iterable[tuple[Mapping[str, str], Iterable[Mapping[str, Any]]]]
+Naming = Callable[[Mapping[str, str], Mapping[str, Any]], Row]  # a row with the names of its owner
 
 
-def _short(value: Any) -> Any:
+def short(value: Any) -> Any:
     """Floats to six significant digits: the Parquet files behind keep them all, a page need not."""
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _named(names: Mapping[str, str], row: Mapping[str, Any]) -> Row:
-    short = {name: _short(value) for name, value in row.items()}
-    return {**names, **short, "part": part_name(row["site"], row["part"])}
+def region(names: Mapping[str, str], row: Mapping[str, Any]) -> Row:
+    """A row about a ROI, which is named as everywhere."""
+    shortened = {name: short(value) for name, value in row.items()}
+    return {**names, **shortened, "part": part_name(row["site"], row["part"])}
 
 
 def card_rows(profiles: Named, writing: Named) -> list[Row]:
@@ -113,34 +94,36 @@ def card_rows(profiles: Named, writing: Named) -> list[Row]:
     written = {
         tuple(row[name] for name in _ROI): row
         for names, rows in writing
-        for row in (_named(names, row) for row in rows)
+        for row in (region(names, row) for row in rows)
     }
     result = []
     for names, rows in profiles:
-        for row in (_named(names, row) for row in rows):
-            share = _short(row["fires"] / row["tokens"]) if row["tokens"] else None
+        for row in (region(names, row) for row in rows):
+            share = short(row["fires"] / row["tokens"]) if row["tokens"] else None
             whole = written[tuple(row[name] for name in _ROI)] | row | {"fire_share": share}
             result.append({name: defined(whole[name]) for name in CARD_COLUMNS})
     return result
 
 
-def example_rows(examples: Named) -> list[Row]:
-    """Windows of text; tokens and their profiles as JSON lists, null where there is no profile."""
+def example_rows(
+    examples: Named, columns: Iterable[str] = EXAMPLE_COLUMNS, naming: Naming = region
+) -> list[Row]:
+    """Windows of text; tokens and their scores as JSON lists, null where there is no score."""
     result = []
     for names, rows in examples:
-        for row in (_named(names, row) for row in rows):
-            scores = [None if score is None else round(score, 3) for score in row["scores"]]
-            row |= {"window": json.dumps(row["tokens"]), "scores": json.dumps(scores)}
-            result.append({name: row[name] for name in EXAMPLE_COLUMNS})
+        for row in (naming(names, row) for row in rows):
+            scores = json.dumps([short(score) for score in row["scores"]])
+            row |= {"window": json.dumps(row["tokens"]), "scores": scores}
+            result.append({name: row[name] for name in columns})
     return result
 
 
-def text_rows(tokens: Named, columns: Iterable[str]) -> list[Row]:
+def text_rows(tokens: Named, columns: Iterable[str], naming: Naming = region) -> list[Row]:
     """Rows about single tokens; their text as a JSON string, never a formula or a line break."""
     return [
         {name: json.dumps(row[name]) if name == "text" else row[name] for name in columns}
         for names, rows in tokens
-        for row in (_named(names, row) for row in rows)
+        for row in (naming(names, row) for row in rows)
     ]
 
 
@@ -155,14 +138,14 @@ def effect_rows(
     """
     result = []
     for names, rows in effects:
-        for row in (_named(names, row) for row in rows):
+        for row in (region(names, row) for row in rows):
             row["competent"] = competent[row["model"], row["task"]]
             tested = row["p"] is not None
             row["above_all"] = round(row["p"] * (row["draws"] + 1)) == 1 if tested else None
             key = tuple(row[name] for name in ("model", "dictionary", "task", "partition", "part"))
             names_of = ("attribution", "attribution_mean", "attribution_active")
             found = attributions.get(key, Attribution())
-            row |= {name: _short(x) for name, x in zip(names_of, found, strict=True)}
+            row |= {name: short(x) for name, x in zip(names_of, found, strict=True)}
             result.append({name: defined(row[name]) for name in EFFECT_COLUMNS})
     return result
 
@@ -202,12 +185,12 @@ def _test(rows: Sequence[Row]) -> Row:
     return empty | {
         "tested": len(tested),
         "above_all": sum(row["above_all"] for row in tested),
-        "expected": _short(sum(1 / (row["draws"] + 1) for row in tested)),
+        "expected": short(sum(1 / (row["draws"] + 1) for row in tested)),
         "draws": min((row["draws"] for row in tested), default=None),
         "effect_max": strongest["effect"] if strongest else None,
         "part_max": strongest["part"] if strongest else None,
         "random_median": median(row["random_median"] for row in tested),
-        **{name: _short(_rank(rows, *columns)) for name, columns in _RANKS.items()},
+        **{name: short(_rank(rows, *columns)) for name, columns in _RANKS.items()},
     }
 
 

@@ -12,8 +12,8 @@ from connectome.tabulate.identity import Row, defined
 
 NAMES = ("model", "dictionary", "task", "competent")
 COLUMNS = (*NAMES, *MEASURES, *(f"{test}_adj" for test in TESTS))
-_FAMILY = ("model", "dictionary", "intervention", "mode")
-_SERIES = (*NAMES, "partition", "method", "ablation", "intervention")
+_FAMILY = ("model", "dictionary", "intervention", "error", "mode")
+_SERIES = (*NAMES, "partition", "method", "ablation", "intervention", "error")
 _SIZE = ("ranking", "requested", "selected", "edges", "nodes", "features", "weighted", "k")
 _OF_CHOSEN = ("p_equivalent_adj", "p_different_adj", "pairs", "distinct")
 SIZE_COLUMNS = (
@@ -47,9 +47,9 @@ def rows(
 ) -> list[Row]:
     """All evaluation rows with model, dictionary, task and whether the model can do the task.
 
-    `p_adj` and its like are Benjamini-Hochberg p values of one family per test, intervention and
-    mode (circuit: is it sufficient? complement: is it necessary?) of a model and dictionary: all
-    tasks that the model can do x methods x partitions x sizes.
+    `p_adj` and its like are Benjamini-Hochberg p values of one family per test, intervention,
+    policy for error nodes and mode (circuit: is it sufficient? complement: is it necessary?) of a
+    model and dictionary: all tasks that the model can do x methods x partitions x sizes.
     """
     result = [
         dict(names)

@@ -1,0 +1,152 @@
+"""units.{model}.{task}: every kind of unit on one axis, what is kept over how much is kept.
+
+Whole nodes are ablated, on held-out prompts: features of dictionaries, neurons, heads, ROIs of
+either, modules, and random groups beside them.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+import connectome.plots.style as style
+from connectome.plots.faithfulness import draw_curve, handle, limit
+from connectome.plots.palette import ERROR_POLICIES, MUTED, SERIES, Series, unit_series
+from connectome.policies import main_rows
+
+PARTITIONS = ("features", "rois_attribution", "rois", "heads", "modules", "random")
+_OF_SPARSE = ("features", "rois_attribution", "rois", "random")  # the others have no features of it
+COLUMNS = (
+    *("dictionary", "partition", "error", "main", "nodes", "features", "share"),
+    *("f_ratio", "f_lo", "f_hi", "competent"),
+)
+_SIZES = (("nodes", "nodes kept"), ("share", "share of the features in its parts"))
+Row = dict[str, Any]
+
+
+def select(
+    faithfulness: Iterable[Mapping[str, str]], model: str, task: str, method: str, native: str
+) -> list[Row]:
+    """Rows of one task under one method from faithfulness.csv, with the share of all features.
+
+    `main`: rows of graphs without error nodes, and of the first policy for them.
+    """
+    rows = [
+        row
+        for row in faithfulness
+        if (row["model"], row["task"], row["method"]) == (model, task, method)
+        and (row["intervention"], row["mode"]) == ("node", "circuit")
+        and row["partition"] in (PARTITIONS if row["dictionary"] == native else _OF_SPARSE)
+        and row["f_ratio"]
+    ]
+    every: dict[tuple[str, ...], float] = {}
+    for row in rows:
+        key = _curve_of(row)
+        every[key] = max(every.get(key, 0.0), float(row["features"]))
+    main = {id(row) for row in main_rows(rows)}
+    return [
+        {name: row[name] for name in COLUMNS if name not in ("main", "share")}
+        | {"main": id(row) in main, "share": float(row["features"]) / every[_curve_of(row)]}
+        for row in rows
+        if every[_curve_of(row)]
+    ]
+
+
+def _curve_of(row: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(row[name] for name in ("dictionary", "partition", "error"))
+
+
+def draw(rows: list[dict[str, str]], native: str) -> Figure:
+    """All units over nodes kept and over the share of features; below, per dictionary that is not
+    exact, what becomes of its error nodes."""
+    sparse = list(dict.fromkeys(row["dictionary"] for row in rows if row["error"]))
+    figure = style.new(style.PAGE, 3.2 + 2.1 * len(sparse))
+    grid = figure.subplots(
+        1 + len(sparse), 2, sharey="row", squeeze=False, height_ratios=[1.4] + [1] * len(sparse)
+    )
+    main = [row for row in rows if row["main"] == "true"]
+    order = {name: i for i, name in enumerate(PARTITIONS)}
+    units = sorted(
+        {(row["dictionary"], row["partition"]) for row in main},
+        key=lambda unit: (unit[0] != native, unit[0], order[unit[1]]),
+    )
+    looks = unit_series(units, native)
+    outside = 0
+    for column, (size, label) in enumerate(_SIZES):
+        for unit, look in looks.items():
+            draw_curve(grid[0, column], _curve(main, unit, size), size, look)
+        _finish(grid[0, column], "ab"[column], label)
+    outside += limit(grid[0, 0], main)
+    for line, dictionary in enumerate(sparse, start=1):
+        of = [row for row in rows if row["dictionary"] == dictionary]
+        partition = next(p for p in PARTITIONS if any(row["partition"] == p for row in of))
+        for column, (size, label) in enumerate(_SIZES):
+            axes = grid[line, column]
+            for policy, look in ERROR_POLICIES.items():
+                shown = [row for row in of if row["error"] == policy]
+                draw_curve(axes, _curve(shown, (dictionary, partition), size), size, look)
+            _finish(axes, "cdefghijkl"[2 * line - 2 + column], label)
+        outside += limit(grid[line, 0], [row for row in of if row["partition"] == partition])
+        _title(grid[line, 0], f"{dictionary}: {SERIES[partition].label}")
+        grid[line, 1].legend(
+            handles=[handle(look) for look in ERROR_POLICIES.values()],
+            title="error nodes",
+            title_fontsize=style.SMALL,
+            loc="lower right",
+        )
+    for row in grid:
+        row[0].set_ylabel("faithfulness\n(nodes ablated)")
+    if not rows:
+        style.notice(grid[0, 0], "nothing was run: the task is refused, see its competence")
+    if any(row["competent"] != "true" for row in rows):
+        for axes in grid.ravel():
+            style.notice(axes, "the model cannot do this task")
+    if outside:
+        text = f"{outside} values lie outside the axes (all in the table)"
+        figure.supxlabel(text, fontsize=style.SMALL, color=MUTED)
+    if looks:
+        _legend(figure, looks)
+    return figure
+
+
+def _legend(figure: Figure, looks: Mapping[tuple[str, str], Series]) -> None:
+    """A block of columns per dictionary, under its name."""
+    names = dict.fromkeys(dictionary for dictionary, _ in looks)
+    length = 3 if len(names) <= 2 else len(PARTITIONS)  # of a column
+    handles: list[Line2D] = []
+    for name in names:
+        of = [handle(look) for (dictionary, _), look in looks.items() if dictionary == name]
+        for first in range(0, len(of), length):
+            column = [_words("" if first else style.printable(name, 24)), *of[first:][:length]]
+            handles += column + [_words("")] * (1 + length - len(column))
+    columns = len(handles) // (1 + length)
+    legend = figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+    for text in legend.get_texts()[:: 1 + length]:
+        text.set_fontweight("bold")
+
+
+def _words(text: str) -> Line2D:
+    return Line2D([], [], linestyle="", label=text)
+
+
+def _curve(rows: list[dict[str, str]], unit: tuple[str, str], size: str) -> list[dict[str, str]]:
+    found = [
+        row
+        for row in rows
+        if (row["dictionary"], row["partition"]) == unit and float(row[size]) > 0
+    ]
+    return sorted(found, key=lambda row: float(row[size]))
+
+
+def _finish(axes: Axes, letter: str, label: str) -> None:
+    axes.axhline(1.0, color=MUTED, lw=0.7, linestyle="dotted", zorder=1)
+    style.log_axis(axes)
+    style.panel(axes, letter)
+    style.quiet_grid(axes)
+    axes.set_xlabel(label)
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(style.printable(text, 40), loc="center", fontsize=style.SMALL, pad=4)

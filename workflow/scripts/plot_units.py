@@ -1,0 +1,25 @@
+"""Figure: all units of a model on one axis, for one task."""
+
+from pathlib import Path
+
+import connectome.plots.style as style
+from connectome import command, tables
+from connectome.plots.units import COLUMNS, draw, select
+
+
+def main(args):
+    rows = select(
+        tables.read_csv(args.faithfulness), args.model, args.task, args.cfg["method"], args.native
+    )
+    tables.write_csv(args.output, rows, COLUMNS)
+    style.save(draw(tables.read_csv(args.output), args.native), args.output, args.cfg["dpi"])
+
+
+if __name__ == "__main__":
+    parser = command.parser(__doc__)
+    parser.add_argument("--faithfulness", type=Path, required=True, help="faithfulness.csv")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--native", required=True, help="dictionary of the native features")
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--output", type=Path, required=True, help="the figure's CSV")
+    command.run(main, parser)
