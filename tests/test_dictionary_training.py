@@ -18,7 +18,7 @@ import plain_dictionaries as plain
 import recordings
 import train_dictionary
 from conftest import SCRIPTS
-from connectome import command, dictionaries, resumption, sparse_products
+from connectome import arrays, command, dictionaries, resumption, sparse_products
 from connectome import dictionary_data as data
 from connectome import dictionary_training as training
 from connectome.dictionary_kinds import jumprelu, topk
@@ -355,7 +355,11 @@ def recorded(folder: Path, rows=6000, d=8) -> Path:
 
 def arguments(folder: Path, part: Path, train: dict, seed=1) -> argparse.Namespace:
     cfg = {"train": train, "seed": seed}
+    model = part.with_name("model.json")
+    record = {"name": "demo", "hub": None, "directory": ".", "architecture": "gpt2"}
+    arrays.write_json(model, record, {})
     return argparse.Namespace(
+        model=model,
         activations=[part],
         site="mlp.0",
         state=folder / ".training",
@@ -422,7 +426,17 @@ def start(given: argparse.Namespace) -> subprocess.Popen:
     """The script as a process of its own."""
     line = [sys.executable, str(SCRIPTS / "train_dictionary.py"), "--cfg", json.dumps(given.cfg)]
     line += ["--activations", *map(str, given.activations)]
-    for name in ("site", "state", "device", "config", "weights", "sparsity", "record", "curve"):
+    for name in (
+        "model",
+        "site",
+        "state",
+        "device",
+        "config",
+        "weights",
+        "sparsity",
+        "record",
+        "curve",
+    ):
         line += [f"--{name}", str(getattr(given, name))]
     return subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
 

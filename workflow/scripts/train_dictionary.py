@@ -50,10 +50,10 @@ def write_dictionary(args: argparse.Namespace, trained: training.Trained) -> Non
 
 if __name__ == "__main__":
     parser = command.parser(__doc__)
+    command.add_model(parser)
     parser.add_argument("--activations", type=Path, nargs="+", required=True, help="part files")
     parser.add_argument("--site", required=True)
     parser.add_argument("--state", type=Path, required=True, help="folder of the resume state")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     for name in ("config", "weights", "sparsity", "record", "curve"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     command.run(main, parser)
