@@ -51,7 +51,7 @@ def write_dictionary(args: argparse.Namespace, trained: training.Trained) -> Non
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     command.add_model(parser)
-    parser.add_argument("--activations", type=Path, nargs="+", required=True, help="part files")
+    parser.add_argument("--activations", type=Path, nargs="+", required=True, metavar="PART")
     parser.add_argument("--site", required=True)
     parser.add_argument("--state", type=Path, required=True, help="folder of the resume state")
     for name in ("config", "weights", "sparsity", "record", "curve"):
