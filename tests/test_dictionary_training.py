@@ -389,7 +389,7 @@ VARIANTS = [
 def test_a_training_cut_off_anywhere_ends_in_the_same_bytes(tmp_path, monkeypatch, capsys, variant):
     train = SMALL | variant
     part = recorded(tmp_path)
-    train_dictionary.main(arguments(tmp_path / "whole", part, train | {"checkpoint_every_s": 60}))
+    train_dictionary.main(arguments(tmp_path / "whole", part, train))
     whole = files_of(tmp_path / "whole")
     assert sorted(whole) == [
         "cfg.json",
@@ -416,10 +416,18 @@ def test_a_training_cut_off_anywhere_ends_in_the_same_bytes(tmp_path, monkeypatc
     train_dictionary.main(given)
     told = capsys.readouterr().err
     assert [n for n in range(41) if f"going on after step {n}\n" in told] == [1, 10, 30]
-    cut = files_of(tmp_path / "cut")
-    for files in (whole, cut):  # the settings differ in how often state is saved
-        del files["train.json"], files["cfg.json"]
-    assert cut == whole
+    assert files_of(tmp_path / "cut") == whole
+
+
+def test_how_often_the_state_is_saved_changes_no_result(tmp_path):
+    recording = data.survey([recorded(tmp_path)], ["mlp.0"])
+    often, never = (
+        training.train(recording, settings_of(checkpoint_every_s=s), tmp_path / f"{s}/c", CPU)
+        for s in (0, 60)
+    )
+    assert (tmp_path / "0/c").exists() and not (tmp_path / "60/c").exists()
+    assert often.curve == never.curve
+    assert torch.equal(often.dictionary.encoder, never.dictionary.encoder)
 
 
 def start(given: argparse.Namespace) -> subprocess.Popen:
