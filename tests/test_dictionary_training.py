@@ -256,14 +256,17 @@ def test_dead_features_that_explain_the_error_leave_nothing():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_constant_batch_gives_numbers(kind):
+def test_a_constant_batch_gives_numbers_whether_or_not_anything_fires(kind):
     settings = settings_of(architecture=kind)
     weights, x, y = drawn(settings)
     constant = x[:1].expand_as(x)
     weights["decoder_bias"] = x[0]
-    for dead in ([], [1, 2], list(range(12))):
+    silent = weights | {"encoder_bias": -torch.ones(12, dtype=torch.float64)}
+    given = (weights, silent)
+    for weights, dead in itertools.product(given, ([], [1, 2], list(range(12)))):
         loss, found = fast(weights, constant, constant, settings, dead)
         assert loss.total.isfinite()
+        assert weights is not silent or not len(loss.features)
         assert all(gradient.isfinite().all() for gradient in found.values())
 
 
