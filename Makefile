@@ -60,6 +60,7 @@ benchmark: setup ## cost of the engine and of the stages, as ratios of one run
 	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/engine.py
 	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/recording.py
 	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/covariance.py
+	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/dictionaries.py
 	@OMP_NUM_THREADS=1 $(GRAPH_TOOL_PYTHON) benchmarks/sbm.py
 	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/sizes.py --graph-tool $(GRAPH_TOOL_PYTHON)
 

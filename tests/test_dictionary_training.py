@@ -18,7 +18,7 @@ import plain_dictionaries as plain
 import recordings
 import train_dictionary
 from conftest import SCRIPTS
-from connectome import command, dictionaries, resumption, sparse_products
+from connectome import arrays, command, dictionaries, resumption, sparse_products
 from connectome import dictionary_data as data
 from connectome import dictionary_training as training
 from connectome.dictionary_kinds import jumprelu, topk
@@ -256,14 +256,17 @@ def test_dead_features_that_explain_the_error_leave_nothing():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_constant_batch_gives_numbers(kind):
+def test_a_constant_batch_gives_numbers_whether_or_not_anything_fires(kind):
     settings = settings_of(architecture=kind)
     weights, x, y = drawn(settings)
     constant = x[:1].expand_as(x)
     weights["decoder_bias"] = x[0]
-    for dead in ([], [1, 2], list(range(12))):
+    silent = weights | {"encoder_bias": -torch.ones(12, dtype=torch.float64)}
+    given = (weights, silent)
+    for weights, dead in itertools.product(given, ([], [1, 2], list(range(12)))):
         loss, found = fast(weights, constant, constant, settings, dead)
         assert loss.total.isfinite()
+        assert weights is not silent or not len(loss.features)
         assert all(gradient.isfinite().all() for gradient in found.values())
 
 
@@ -355,7 +358,11 @@ def recorded(folder: Path, rows=6000, d=8) -> Path:
 
 def arguments(folder: Path, part: Path, train: dict, seed=1) -> argparse.Namespace:
     cfg = {"train": train, "seed": seed}
+    model = part.with_name("model.json")
+    record = {"name": "demo", "hub": None, "directory": ".", "architecture": "gpt2"}
+    arrays.write_json(model, record, {})
     return argparse.Namespace(
+        model=model,
         activations=[part],
         site="mlp.0",
         state=folder / ".training",
@@ -385,7 +392,7 @@ VARIANTS = [
 def test_a_training_cut_off_anywhere_ends_in_the_same_bytes(tmp_path, monkeypatch, capsys, variant):
     train = SMALL | variant
     part = recorded(tmp_path)
-    train_dictionary.main(arguments(tmp_path / "whole", part, train | {"checkpoint_every_s": 60}))
+    train_dictionary.main(arguments(tmp_path / "whole", part, train))
     whole = files_of(tmp_path / "whole")
     assert sorted(whole) == [
         "cfg.json",
@@ -412,17 +419,35 @@ def test_a_training_cut_off_anywhere_ends_in_the_same_bytes(tmp_path, monkeypatc
     train_dictionary.main(given)
     told = capsys.readouterr().err
     assert [n for n in range(41) if f"going on after step {n}\n" in told] == [1, 10, 30]
-    cut = files_of(tmp_path / "cut")
-    for files in (whole, cut):  # the settings differ in how often state is saved
-        del files["train.json"], files["cfg.json"]
-    assert cut == whole
+    assert files_of(tmp_path / "cut") == whole
+
+
+def test_how_often_the_state_is_saved_changes_no_result(tmp_path):
+    recording = data.survey([recorded(tmp_path)], ["mlp.0"])
+    often, never = (
+        training.train(recording, settings_of(checkpoint_every_s=s), tmp_path / f"{s}/c", CPU)
+        for s in (0, 60)
+    )
+    assert (tmp_path / "0/c").exists() and not (tmp_path / "60/c").exists()
+    assert often.curve == never.curve
+    assert torch.equal(often.dictionary.encoder, never.dictionary.encoder)
 
 
 def start(given: argparse.Namespace) -> subprocess.Popen:
     """The script as a process of its own."""
     line = [sys.executable, str(SCRIPTS / "train_dictionary.py"), "--cfg", json.dumps(given.cfg)]
     line += ["--activations", *map(str, given.activations)]
-    for name in ("site", "state", "device", "config", "weights", "sparsity", "record", "curve"):
+    for name in (
+        "model",
+        "site",
+        "state",
+        "device",
+        "config",
+        "weights",
+        "sparsity",
+        "record",
+        "curve",
+    ):
         line += [f"--{name}", str(getattr(given, name))]
     return subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
 
