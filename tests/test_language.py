@@ -220,8 +220,8 @@ def test_a_fifth_of_all_combinations_is_reserved_by_a_hash_that_no_process_chang
     assert 0.18 < sum(map(held_out, keys)) / len(keys) < 0.22
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); from connectome import language as l;"
-        "import json; found = [l.pairs(t, 1, 3, 3) for t in l.task_names()] + [[d.text for d in l.corpus(1, 20)]];"
-        "print(json.dumps(found))"
+        "import json; found = [l.pairs(t, 1, 3, 3) for t in l.task_names()];"
+        "print(json.dumps([*found, [d.text for d in l.corpus(1, 20)]]))"
     )
     outputs = {
         subprocess.run(
