@@ -221,8 +221,7 @@ def test_a_fifth_of_all_combinations_is_reserved_by_a_hash_that_no_process_chang
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); from connectome import language as l;"
         "import json; found = [l.pairs(t, 1, 3, 3) for t in l.task_names()];"
-        "found += [[d.text for d in l.corpus(1, 20)]];"
-        "print(json.dumps(found))"
+        "print(json.dumps([*found, [d.text for d in l.corpus(1, 20)]]))"
     )
     outputs = {
         subprocess.run(

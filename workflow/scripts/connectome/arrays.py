@@ -57,6 +57,17 @@ def read_meta(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a readable array file ({error}); make it again") from error
 
 
+def read_tensor(path: Path, name: str) -> np.ndarray:
+    """One tensor of a safetensors file. Raises DataError where file or tensor cannot be read."""
+    from safetensors import SafetensorError, safe_open  # graph-tool's interpreter has none
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return file.get_tensor(name)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: no readable tensor {name!r} ({error})") from error
+
+
 def write_json(path: Path, record: Mapping[str, Any], stamp: Mapping[str, str]) -> None:
     """Write a record with sorted keys; NaN and infinity are refused (use None and a reason)."""
     text = json.dumps({**record, "made_by": dict(stamp)}, sort_keys=True, indent=1, allow_nan=False)

@@ -29,7 +29,8 @@ from connectome.moments import Moments
 from connectome.transformer import Transformer
 
 FITTED_TOKENS = 100_000  # of training documents, on which the controls are fitted
-OWN, ZERO, MEAN, RANK, UNTRAINED = "dictionary", "zero", "mean", "rank", "untrained"
+OWN, ZERO, MEAN = "dictionary", "zero", "mean"
+PCA, LINEAR, UNTRAINED = "pca", "linear", "untrained"
 _UNDEFINED = {
     "explained_variance": "the targets are the same on every token",
     "cosine": "on every token the target or its reconstruction is 0",
@@ -198,8 +199,9 @@ def controls_of(found: Moments, dictionary: Dictionary, k: int, seed: int) -> di
     mean = torch.from_numpy(found.mean[-d_out:])
     rank = min(k, d_in, d_out)
     start = dictionary_controls.untrained(found, dictionary.features, k, d_in, seed)
+    best = PCA if len(found.mean) == d_in else LINEAR
     return {
-        RANK: Control(dictionary_controls.linear(found, rank, d_in), rank),
+        best: Control(dictionary_controls.linear(found, rank, d_in), rank),
         UNTRAINED: Control(start, k),
         MEAN: Control(dictionary_controls.constant(mean, d_in), 0),
     }

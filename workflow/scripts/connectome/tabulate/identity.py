@@ -14,9 +14,10 @@ Row = dict[str, Any]
 def fields(path: Path, template: str) -> dict[str, str]:
     """Names in a path, read by a template such as `{model}/tasks/{task}.competence.json`.
 
-    Only `{site}` may hold dots. Raises DataError for a path that the template does not fit.
+    Only `{site}` and `{run}` may hold dots. Raises DataError for a path that the template does not
+    fit.
     """
-    pattern = re.escape(template).replace(r"\{site\}", r"(?P<site>[^/]+)")
+    pattern = re.sub(r"\\\{(site|run)\\\}", r"(?P<\1>[^/]+)", re.escape(template))
     pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/.]+)", pattern)
     found = re.search(f"(?:^|/){pattern}$", Path(path).as_posix())
     if found is None:
