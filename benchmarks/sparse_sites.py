@@ -2,8 +2,8 @@
 
 Run by the main interpreter: python benchmarks/sparse_sites.py --graph-tool /usr/bin/python3
 Writes firing of planted groups as encoded features and runs the scripts of the workflow on it, one
-after the other, with the settings of config/config.yaml but three seeds, one draw of each null and
-`--min-active`. About 32 features fire on a token, each at a rate of its own (over two orders of
+after the other, with the settings of config/config.yaml but three seeds and `--draws` draws of each
+null. About 32 features fire on a token, each at a rate of its own (over two orders of
 magnitude) and in bursts; three in ten are noise. Prints wall and CPU seconds and the peak memory of
 each script, then what became of the planted groups. Bar: 10 minutes and 8 GiB on 2 cores for 16,384
 features and 100,000 tokens.
@@ -23,7 +23,7 @@ from sklearn.metrics import adjusted_rand_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from connectome import arrays, encoded, planted, tables
+from connectome import arrays, encoded, graphs, planted, tables
 from connectome.labelling import UNGROUPED
 
 HOME = Path(__file__).resolve().parents[1]
@@ -70,12 +70,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--features", type=int, default=16_384)
     parser.add_argument("--tokens", type=int, default=100_000)
-    parser.add_argument("--min-active", type=int, default=100)
     parser.add_argument("--draws", type=int, default=1)
     parser.add_argument("--graph-tool", default="/usr/bin/python3", metavar="PYTHON")
     args = parser.parse_args()
     settings = yaml.safe_load((HOME / "config/config.yaml").read_text())
-    graph = settings["graph"] | {"min_active": args.min_active, "draws": args.draws}
+    graph = settings["graph"] | {"draws": args.draws}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         part, covariance = root / "part-0-of-1.parquet", root / "covariance.npz"
@@ -124,15 +123,14 @@ def main() -> None:
 def report(fit: dict, graph: tuple, labels: np.ndarray, size: float) -> None:
     found = np.array(fit["levels"][0])
     content, meta = graph
-    live = (labels >= 0) & ~content["dead"]
-    noise = (labels == UNGROUPED) & ~content["dead"]
-    print(
-        f"covariance {size:.0f} MiB; live {fit['live']} of {fit['features']}, edges {fit['edges']}"
-    )
+    often = content["dead_reason"] == graphs.LIVE
+    live, noise = (labels >= 0) & often, (labels == UNGROUPED) & often
+    print(f"covariance {size:.0f} MiB; dead {meta['dead']}, {meta['seldom']} fire too seldom")
+    print(f"{fit['live']} features, {fit['edges']} edges")
     print(f"threshold {content['threshold'][0]:.4f}; members in the graph", end=" ")
     print(f"{np.mean(found[live] >= 0):.2f}, noise left out {np.mean(found[noise] < 0):.2f}")
     print(f"blocks {fit['blocks'][0]}, planted {labels.max() + 1}; nulls {fit['null']}")
-    for name, chosen in (("in the graph", live & (found >= 0)), ("live", live)):
+    for name, chosen in (("in the graph", live & (found >= 0)), ("often enough", live)):
         score = adjusted_rand_score(labels[chosen], found[chosen])
         print(f"adjusted Rand index of members {name}: {score:.2f}")
 

@@ -45,9 +45,7 @@ def built(
     rows = list(moments.samples(batches, "mlp.0", kind, True))
     origin = {"site": "mlp.0", "kind": kind, "dictionary": "neurons", "skip_start": True}
     content, meta = moments.accumulate(rows, origin)
-    source = graphs.Recorded(
-        content, graphs.blocks(rows, size), settings["min_variance"], kind == "attribution"
-    )
+    source = graphs.Recorded(content, graphs.blocks(rows, size), kind == "attribution")
     return graphs.build(source, meta, settings, seed=1)
 
 

@@ -26,6 +26,7 @@ from connectome.tabulate import rois
 from test_graphs import SETTINGS
 
 ORIGIN = {"site": "mlp.0", "kind": "activation", "dictionary": "sae", "skip_start": True}
+SELDOM = 17  # firings in 2,850 samples: two such features meet 0.1 times by chance
 LABELS = planted.groups((14, 12, 10, 8), noise=20, dead=2, seed=1)
 
 
@@ -80,10 +81,11 @@ def built(x, size=256, settings=SETTINGS):
 
 
 def built_densely(x, size=256, settings=SETTINGS):
-    """The graph of the indicators as dense values."""
+    """The graph of the indicators as dense values, those that fire seldom dead."""
+    settings = settings | {"min_variance": 0.0, "min_active": SELDOM}
     rows = list(moments.samples([(x, keys_of(len(x)))], "mlp.0", "activation", True))
     content, meta = moments.accumulate(rows, ORIGIN)
-    source = graphs.Recorded(content, graphs.blocks(rows, size), 0.0, False)
+    source = graphs.Recorded(content, graphs.blocks(rows, size), exchangeable=False)
     return graphs.build(source, meta, settings, seed=1)
 
 
@@ -264,17 +266,30 @@ def test_the_graph_is_the_one_that_dense_indicators_give():
     sparse, meta = built(x)
     dense, of_dense = built_densely(x)
     assert meta["similarity"] == "phi" and meta["status"] == "ok"
-    for name in ("live", "dead", "k", "quantile", "isolated", "samples"):
+    for name in ("live", "k", "quantile", "samples"):
         assert meta[name] == of_dense[name], name
     np.testing.assert_allclose(sparse["threshold"], dense["threshold"], rtol=1e-9)
     for name in ("data", "half0", "half1"):
         np.testing.assert_array_equal(sparse[name], dense[name])
         np.testing.assert_allclose(sparse[f"{name}.r"], dense[f"{name}.r"], atol=1e-12)
-    for name in ("dead", "dead_reason", "isolated"):
-        np.testing.assert_array_equal(sparse[name], dense[name])
     assert len(sparse["data"]) > 60
     for name in ("permuted.1", "entries.1", "rolled.1"):  # no threshold: nobody is left out
         assert len(np.unique(sparse[name])) == meta["live"] and (sparse[f"{name}.r"] > 0).all()
+
+
+def test_features_that_fire_seldom_are_left_out_but_not_dead():
+    x = firing(1000)
+    x[:, :6] = 0
+    for j, fires in enumerate((4, 5, 9, 10, 500, 950)):  # 950 samples: the line lies at 9.7
+        x[np.flatnonzero(keys_of(1000)["position"])[:fires], j] = 1
+    content, meta = built(x)
+    states = [graphs.RARE, *[graphs.SELDOM] * 2, graphs.LIVE, graphs.LIVE, graphs.CONSTANT]
+    assert content["dead_reason"][:6].tolist() == states
+    assert content["dead"][:6].tolist() == [True, False, False, False, False, True]
+    assert content["isolated"][1:3].all() and not np.isin([1, 2], content["permuted.0"]).any()
+    assert meta["seldom"] == np.sum(content["dead_reason"] == graphs.SELDOM) >= 2
+    content, meta = built(x[:, [1, 2, 3]])
+    assert meta["reason"].endswith("(2 firing too seldom to be related)")
 
 
 def test_shuffled_entries_are_the_largest_ones_at_random_pairs():

@@ -21,8 +21,7 @@ def main(args):
     else:
         column = moments.column(meta["site"], meta["kind"])
         stream = blocks(tables.iter_column(args.samples, column, keys))
-        exchangeable = meta["kind"] == "attribution"
-        source = graphs.Recorded(covariance, stream, settings["min_variance"], exchangeable)
+        source = graphs.Recorded(covariance, stream, exchangeable=meta["kind"] == "attribution")
     content, result = graphs.build(source, meta, settings, args.cfg["seed"])
     arrays.write_npz(args.output, content, args.stamp, result)
 

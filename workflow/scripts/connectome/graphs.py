@@ -15,7 +15,7 @@ import numpy as np
 
 from connectome.moments import Found, correlation, full, half_of, of_halves
 
-LIVE, CONSTANT, RARE, FAINT = range(4)
+LIVE, CONSTANT, RARE, FAINT, SELDOM = range(5)  # the last one is not dead, but left out as well
 _REASONS = {CONSTANT: "constant", RARE: "active too rarely", FAINT: "variance too small"}
 _LARGEST = 1 - 1e-6  # correlation
 PERMUTED, ROLLED, ENTRIES, _ORDER = range(4)  # streams of random numbers
@@ -48,8 +48,9 @@ class Source(Protocol):
     """Where the similarities of a site come from."""
 
     name: str  # of the similarity
-    moments: Found
-    min_variance: float  # share of the site's median below which a feature is dead
+
+    def states(self, settings: Mapping[str, Any]) -> np.ndarray:
+        """Which features the graph is made of, and why others are not: int8 (d,)."""
 
     def of_data(self, live: np.ndarray) -> Iterator[Similarity]:
         """Of these features: over all rows, and over each half."""
@@ -237,16 +238,15 @@ class Recorded:
 
     covariance: Mapping[str, np.ndarray]
     stream: Iterable[tuple[int, int, np.ndarray]]
-    min_variance: float
     exchangeable: bool
     name = "|r|"
 
-    @property
-    def moments(self) -> Found:
-        return full(self.covariance)
+    def states(self, settings: Mapping[str, Any]) -> np.ndarray:
+        moments = full(self.covariance)
+        return dead_features(moments, settings["min_active"], settings["min_variance"])
 
     def of_data(self, live: np.ndarray) -> Iterator[Correlations]:
-        for moments in (self.moments, *of_halves(self.covariance)):
+        for moments in (full(self.covariance), *of_halves(self.covariance)):
             yield Correlations(correlation(moments.products(live)))
 
     def nulls(self, live: np.ndarray, draws: int, seed: int) -> Iterator[Null]:
@@ -264,26 +264,28 @@ def build(
     """Arrays and metadata of a graph file.
 
     Arguments: the samples behind it; metadata of the covariance file; settings k, small_k,
-    small_site, false_pairs, draws, min_active.
+    small_site, false_pairs, draws, min_active, and of dense features min_variance.
 
     Arrays: edge lists (E, 2) int32 of feature numbers with weights r (E,): `data`, `half0`,
     `half1` (above the threshold), `permuted.N`, `entries.N`, `rolled.N` (without it: an empty
-    graph could not fail); dead (d,) bool; dead_reason (d,) int8; isolated (d,) bool; threshold
+    graph could not fail); dead (d,) bool; dead_reason (d,) int8; isolated (d,) bool, those that are
+    neither dead nor in the graph; threshold
     (3,) of the data and of both halves, NaN where there is none. A site without two live features
     or without an edge is refused, with its reason.
     """
-    state = dead_features(source.moments, settings["min_active"], source.min_variance)
+    state = source.states(settings)
     live = np.flatnonzero(state == LIVE)
     dead_counts = {name: int((state == code).sum()) for code, name in _REASONS.items()}
     kept = ("site", "kind", "dictionary", "unit", "samples", "documents", "halves")
     result = {key: meta[key] for key in kept}
     result |= {"features": len(state), "live": len(live), "dead": dead_counts}
-    result |= {"similarity": source.name}
+    result |= {"similarity": source.name, "seldom": int((state == SELDOM).sum())}
     lists: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     threshold = np.full(3, np.nan)
     reason = meta["reason"]
     if reason is None and len(live) < 2:
-        counts = ", ".join(f"{n} {name}" for name, n in dead_counts.items() if n)
+        every = dead_counts | {"firing too seldom to be related": result["seldom"]}
+        counts = ", ".join(f"{n} {name}" for name, n in every.items() if n)
         reason = f"{len(live)} live of {len(state)} features ({counts or 'no more than that'})"
     if reason is None:
         k = settings["small_k"] if len(live) < settings["small_site"] else settings["k"]
@@ -295,12 +297,13 @@ def build(
                 f"no pair of features correlates above the threshold {source.name} ="
                 f" {threshold[0]:.4f}"
             )
-    isolated = state == LIVE
+    dead = np.isin(state, list(_REASONS))
+    isolated = ~dead
     if lists:
         isolated[lists["data"][0].ravel()] = False
     content = {
         "threshold": threshold,
-        "dead": state != LIVE,
+        "dead": dead,
         "dead_reason": state,
         "isolated": isolated,
     }
