@@ -300,6 +300,18 @@ def test_the_rate_rises_stays_and_falls_to_0():
     assert settings_of(tokens=640_000).patience == 64_000
 
 
+def test_the_rate_where_none_is_named():
+    def rate(**changes) -> float:
+        settings = settings_of(**changes)
+        return training.kind_of(settings.architecture).learning_rate(settings)
+
+    for kind in ("topk", "batchtopk", "matryoshka", "relu"):
+        assert rate(architecture=kind, features=2**14) == pytest.approx(2e-4)
+        assert rate(architecture=kind, features=2**10) == pytest.approx(8e-4)
+    assert rate(architecture="jumprelu", tokens=10**8) == 7e-5
+    assert rate(architecture="jumprelu", tokens=64 * 1500) == pytest.approx(0.002)
+
+
 def test_settings_that_cannot_be_are_refused():
     for changes, reason in (
         ({"architecture": "topk", "transcoder": True}, "SAELens.* has none; batchtopk can"),
@@ -547,7 +559,7 @@ def test_planted_directions_are_found_and_as_many_fire_on_held_out_rows(
         features=64,
         batch_tokens=batch,
         tokens=steps * batch,
-        learning_rate=0.003,
+        learning_rate=None,
         sparsity={"jumprelu": 1.0, "relu": 0.1}.get(kind, 0.0),
     )
     recording = data.survey([part], ["mlp.0"])

@@ -197,7 +197,7 @@ def _train(
     else:
         weights, optimizer, run = _restored(*found, settings, kind, device)
         print(f"going on after step {run.step}", file=sys.stderr)
-    peak = settings.learning_rate or kind.learning_rate(settings.features)
+    peak = settings.learning_rate or kind.learning_rate(settings)
     every = math.ceil(settings.steps / CURVE_POINTS)
     saved = time.monotonic()
 

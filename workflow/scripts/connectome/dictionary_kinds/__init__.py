@@ -5,7 +5,7 @@ A module offers
 `THRESHOLD`: of such a jumprelu, "tracked" (least feature that fired) or "learnt", else None;
 `REVIVES`: whether dead features learn from the error (AuxK);
 `FIRST_BETA`: of Adam;
-`learning_rate(features)`: where the configuration names none;
+`learning_rate(settings)`: where the configuration names none;
 `places(h, weights, run, settings)`: entries (n,) int64 of h (N, F), flattened, that the loss looks
 at, in rows;
 `fire(h, columns, weights, run, settings)`: features (n,) of the pre-activations at those entries,

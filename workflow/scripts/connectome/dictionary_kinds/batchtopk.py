@@ -12,9 +12,9 @@ from connectome.dictionary_weights import Run, Weights
 ACTIVATION, THRESHOLD, REVIVES, FIRST_BETA = "jumprelu", "tracked", True, 0.9
 
 
-def learning_rate(features: int) -> float:
+def learning_rate(settings: DictionarySettings) -> float:
     """Inverse to the root of the number of features (Gao et al. 2024, figure 3)."""
-    return 2e-4 * (2**14 / features) ** 0.5
+    return 2e-4 * (2**14 / settings.features) ** 0.5
 
 
 def places(h: Tensor, weights: Weights, run: Run, settings: DictionarySettings) -> Tensor:

@@ -13,12 +13,16 @@ from connectome.dictionary_settings import DictionarySettings
 from connectome.dictionary_weights import Run, Weights
 
 ACTIVATION, THRESHOLD, REVIVES, FIRST_BETA = "jumprelu", "learnt", False, 0.0
-BANDWIDTH = 0.03
+BANDWIDTH = 0.03  # of inputs of mean square length 1; results hardly depend on it
+RATE, REACH = 7e-5, 3.0
 
 
-def learning_rate(features: int) -> float:
-    """The same for any number of features (Rajamanoharan et al. 2024)."""
-    return 7e-5
+def learning_rate(settings: DictionarySettings) -> float:
+    """The published rate (Rajamanoharan et al. 2024), or more where the training is short.
+
+    Adam moves a threshold by no more than the rate in a step, and it has a way to go.
+    """
+    return max(RATE, REACH / settings.steps)
 
 
 def places(h: Tensor, weights: Weights, run: Run, settings: DictionarySettings) -> Tensor:
