@@ -434,6 +434,12 @@ def of_attention(pattern):
     ]
 
 
+def of_sparse(pattern):
+    """Files of a pattern for every model and each of its dictionaries of features with circuits."""
+    native = f"/{NATIVE}/"
+    return [path for path in of_traced(pattern) if native not in path]
+
+
 def of_native(pattern, models=MODELS):
     """The same of native features alone."""
     return [

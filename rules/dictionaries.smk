@@ -140,3 +140,44 @@ rule encode_features:
         "{resources.python:q} {resources.scripts:q}/encode_features.py --activations {input.activations:q}"
         " --dictionary {input.dictionary:q} --site {wildcards.site} --output {output:q}"
         " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule tabulate_dictionaries:
+    input:
+        metrics=of_all_runs(
+            "<results>/{model}/{dictionary}/{run}/{site}/metrics.json", DICTIONARIES
+        ),
+        records=of_all_runs(
+            "<results>/{model}/{dictionary}/{run}/{site}/train.json", TRAINED_DICTIONARIES
+        ),
+        curves=of_all_runs(
+            "<results>/{model}/{dictionary}/{run}/{site}/loss.csv", TRAINED_DICTIONARIES
+        ),
+        weights=of_all_runs(
+            "<results>/{model}/{dictionary}/{run}/{site}/sae_weights.safetensors",
+            TRAINED_DICTIONARIES,
+        ),
+    output:
+        dictionaries="<results>/tables/dictionaries.csv",
+        training="<results>/tables/dictionary_training.csv",
+        density="<results>/tables/dictionary_density.csv",
+    log:
+        "<logs>/tabulate_dictionaries.log",
+    benchmark:
+        "<benchmarks>/tabulate_dictionaries.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=growing(10),
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=settings(),
+        code=code_of("tabulate_dictionaries"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/tabulate_dictionaries.py --metrics {input.metrics:q}"
+        " --records {input.records:q} --curves {input.curves:q} --weights {input.weights:q}"
+        " --output {output.dictionaries:q} --training {output.training:q} --density {output.density:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -328,3 +328,61 @@ rule plot_heads:
         " --heads {input.heads:q} --model {wildcards.model} --dictionary {wildcards.dictionary}"
         " --site {wildcards.site} --output {output.csv:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule plot_dictionaries:
+    input:
+        dictionaries="<results>/tables/dictionaries.csv",
+        training="<results>/tables/dictionary_training.csv",
+        density="<results>/tables/dictionary_density.csv",
+    output:
+        csv="<results>/figures/dictionaries.{model}.{dictionary}.csv",
+        drawn=multiext("<results>/figures/dictionaries.{model}.{dictionary}", *FIGURE),
+    log:
+        "<logs>/plot_dictionaries/{model}.{dictionary}.log",
+    benchmark:
+        "<benchmarks>/plot_dictionaries/{model}.{dictionary}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=growing(10),
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=settings("dpi"),
+        code=code_of("plot_dictionaries"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/plot_dictionaries.py"
+        " --dictionaries {input.dictionaries:q} --training {input.training:q} --density {input.density:q}"
+        " --model {wildcards.model} --dictionary {wildcards.dictionary} --output {output.csv:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
+
+
+rule plot_units:
+    input:
+        "<results>/tables/faithfulness.csv",
+    output:
+        csv="<results>/figures/units.{model}.{task}.csv",
+        drawn=multiext("<results>/figures/units.{model}.{task}", *FIGURE),
+    log:
+        "<logs>/plot_units/{model}.{task}.log",
+    benchmark:
+        "<benchmarks>/plot_units/{model}.{task}.tsv"
+    conda:
+        "../envs/connectome.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=growing(10),
+        native=NATIVE,
+        python=PYTHON,
+        scripts=SCRIPTS,
+    params:
+        cfg=settings("method", "dpi"),
+        code=code_of("plot_units"),
+    shell:
+        "{resources.python:q} {resources.scripts:q}/plot_units.py --faithfulness {input:q}"
+        " --model {wildcards.model} --native {resources.native} --task {wildcards.task} --output {output.csv:q}"
+        " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

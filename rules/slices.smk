@@ -131,6 +131,13 @@ def overlap_slice(wildcards):
     return canonical({"partitions": config["cards"]["partitions"], "seed": config["seed"]})
 
 
+def feature_slice(wildcards):
+    """`cfg` of describe_features: how many, and what is shown of each."""
+    names = ("features", "examples", "window", "tokens", "min_count", "logits")
+    cards = {name: config["cards"][name] for name in names}
+    return canonical({"cards": cards, "method": config["report"]["method"], "seed": config["seed"]})
+
+
 def quality_slice(wildcards):
     """`cfg` of evaluate_dictionary: how much is measured."""
     return canonical({"quality": config["dictionary_quality"], "seed": config["seed"]})
