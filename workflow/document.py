@@ -27,7 +27,7 @@ EXAMPLE = {
     "models": {"trained": {"train": {}}, "built": {"build": "induction"}},
     "dictionaries": {
         "sae": {"sites": ["mlp.0"], "train": {}},
-        "loaded": {"load": {"mlp.1": {"path": "dictionary"}}},
+        "loaded": {"load": {"mlp.1": {"hub": "owner/name"}}},
     },
     "tasks": {"ioi": {"generator": "ioi"}, "known": {"generator": "known_induction"}},
     "interpreters": {"graph_tool": "auto"},
