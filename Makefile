@@ -62,6 +62,7 @@ benchmark: setup ## cost of the engine and of the stages, as ratios of one run
 	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/covariance.py
 	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/dictionaries.py
 	@OMP_NUM_THREADS=1 $(GRAPH_TOOL_PYTHON) benchmarks/sbm.py
+	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/sparse_sites.py --graph-tool $(GRAPH_TOOL_PYTHON)
 	@OMP_NUM_THREADS=1 $(PYTHON) benchmarks/sizes.py --graph-tool $(GRAPH_TOOL_PYTHON)
 
 docs: setup ## docs/stages: a page per stage, from the rules, the schema and the defaults

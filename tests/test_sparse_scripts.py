@@ -193,6 +193,20 @@ def test_partitions_of_a_dictionary_have_native_parts_at_the_sites_it_leaves_out
         call("make_partitions", other, sbm=sparse, output=target, base=base, **files)
 
 
+def test_cards_read_the_encoded_parts_of_their_site(mapped, tmp_path):
+    import describe_rois
+
+    _, parts, x = mapped
+    other = write_encoded(tmp_path / "other.parquet", x[:40, :3], site="mlp.1")
+    found = list(describe_rois.blocks("mlp.0", [], [other, *parts]))
+    together = np.concatenate([block.values.toarray() for block in found])
+    np.testing.assert_array_equal(together, x)
+    assert len(found) > 1 and found[0].document[-1] < found[1].document[0]
+    dense = written_part(tmp_path / "part.parquet", "mlp.2.hidden", x[:40], **keys_of(40))
+    found = [block.values for block in describe_rois.blocks("mlp.2", [dense], [other, *parts])]
+    np.testing.assert_array_equal(np.concatenate(found), x[:40])
+
+
 def test_attributions_of_a_dictionary_take_the_dense_way_though_most_are_zero(tmp_path):
     generator = np.random.default_rng(0)
     labels = planted.groups((40, 30, 24), noise=90, dead=328, seed=2)

@@ -31,8 +31,10 @@ def fired(dictionary: Dictionary, x: Array) -> tuple[Array, Array, Array]:
 
     Features of a token come in increasing order.
     """
-    found = torch.tensor(x, dtype=torch.float32).to(dictionary.encoder)  # a copy: x is read-only
-    f = dictionaries.encode(dictionary, found)  # (n, F)
+    # a single row would take another way through the product, and come out with other last digits
+    rows = np.repeat(x, 2, axis=0) if len(x) == 1 else x
+    inputs = torch.tensor(rows, dtype=torch.float32).to(dictionary.encoder)
+    f = dictionaries.encode(dictionary, inputs)[: len(x)]  # (n, F)
     token, feature = (f > 0).nonzero(as_tuple=True)
     lengths = torch.bincount(token, minlength=len(x))
     return (
