@@ -103,7 +103,7 @@ def test_the_block_model_needs_graph_tool_numpy_and_the_standard_library_alone()
 
 def test_parsing_the_workflow_imports_nothing_heavy():
     common = (SCRIPTS.parents[1] / "rules/common.smk").read_text()
-    assert "import checkpoint, configuration, digest" in common
+    assert "import checkpoint, configuration, dictionary_config\n" in common
     files = reachable(SCRIPTS / "connectome/configuration.py", SCRIPTS)
     packages = set().union(*map(imported, files))
     assert not packages & {"torch", "pandas", "pyarrow", "transformers", "numpy"}

@@ -653,7 +653,7 @@ def test_from_dictionary_folders_to_the_tables(results):
     attention = [path for path in files if path.parent.name == "attn.1"]
     features = root / "sae" / "features" / "attn.1" / "part-0-of-1.parquet"
     call(
-        "encode_features", {}, dictionary=attention[0].parent, site="attn.1",
+        "encode_features", {}, dictionary=attention, site="attn.1",
         activations=root / "part-0-of-1.parquet", output=features,
     )  # fmt: skip
     call(

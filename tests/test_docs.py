@@ -54,7 +54,7 @@ def test_every_rule_and_every_key_has_its_place_on_a_stage_page(generated):
         key for text in generated.values() for key in re.findall(r"^\| `([\w.]+)` \|", text, re.M)
     }
     for name, value in DEFAULTS.items():
-        if name in ("models", "tasks"):
+        if name in ("models", "tasks", "dictionaries"):
             assert name in rows
         elif name == "corpus":
             assert {"corpus.documents", "corpus.tokens"} <= rows

@@ -63,7 +63,7 @@ def test_the_script_encodes_the_column_that_the_dictionary_reads(tmp_path, trans
     part = tmp_path / "activations" / "part-0-of-2.parquet"
     tables.write_table(part, keys | cells, {})
     target = tmp_path / "features" / "part-0-of-2.parquet"
-    files = {"dictionary": folder, "activations": part, "output": target}
+    files = {"dictionary": [folder / "cfg.json"], "activations": part, "output": target}
     call("encode_features", {}, site="mlp.1", device="cpu", **files)
     ((fires, found),) = [batch for batch in encoded.batches([target]) if batch[0].shape[0]]
     centre = 0 if transcoder else weights["b_dec"]

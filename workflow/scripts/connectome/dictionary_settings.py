@@ -4,9 +4,9 @@ import math
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
-from connectome import dictionary_kinds
 from connectome.errors import ConfigError, did_you_mean
 
 WARMUP_SHARE, WARMUP_STEPS = 0.05, 1000  # of the rate, whichever is less
@@ -16,7 +16,9 @@ DEAD_TOKENS = 10_000_000  # without firing, or a tenth of all tokens where that 
 
 def architectures() -> list[str]:
     """Kinds of dictionaries that can be trained."""
-    return sorted(module.name for module in pkgutil.iter_modules(dictionary_kinds.__path__))
+    # by their files: to know the names is not to depend on what they compute
+    folder = str(Path(__file__).with_name("dictionary_kinds"))
+    return sorted(module.name for module in pkgutil.iter_modules([folder]))
 
 
 @dataclass(frozen=True)
