@@ -18,7 +18,11 @@ def main(args):
         return [(fields(path, template), tables.read_table(path).to_pylist()) for path in paths]
 
     evaluations = read(args.evaluations, "{model}/{dictionary}/evaluation/{task}.parquet")
-    found = faithfulness.rows(evaluations, competent)
+    every = faithfulness.rows(evaluations, competent)
+    if args.errors is not None:
+        of_errors = [row for row in every if row["error"]]
+        tables.write_csv(args.errors, of_errors, faithfulness.COLUMNS)
+    found = faithfulness.shown(every)
     tables.write_csv(args.output, found, faithfulness.COLUMNS)
     sizes = faithfulness.size_rows(found, args.cfg["faithfulness"])
     tables.write_csv(args.sizes, sizes, faithfulness.SIZE_COLUMNS)
@@ -35,6 +39,7 @@ if __name__ == "__main__":
     parser.add_argument("--competence", type=Path, nargs="+", required=True, metavar="RECORD")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--sizes", type=Path, required=True)
+    parser.add_argument("--errors", type=Path, help="runs under each policy of errors")
     parser.add_argument("--tests", type=Path, required=True)
     parser.add_argument("--summaries", type=Path, required=True)
     command.run(main, parser)
