@@ -15,6 +15,8 @@ import torch.nn.functional as nn
 from safetensors.torch import load_file
 from torch import Tensor
 
+import tiny_models
+from connectome.dictionaries import Dictionary
 from connectome.parts import PartGraph
 from tiny_models import tiny
 
@@ -266,9 +268,86 @@ class SlowModel:
 _HALF = {"attn": 0.0, "mlp": 0.5}
 
 
+class SlowCoded(SlowModel):
+    """The same, with what some modules write as features, skip path and error of dictionaries."""
+
+    def __init__(self, folder: Path, dictionaries: dict[str, Dictionary]):
+        super().__init__(folder)
+        self.dictionaries = dictionaries
+
+    def written(self, site: str, *xs: Tensor) -> Tensor:
+        """What the whole module adds to the stream (t, d), its constant too."""
+        kind, layer = site.split(".")
+        if kind == "mlp":
+            hidden, down, _ = self.hidden(int(layer), *xs)
+            whole = hidden @ down
+        else:
+            xs = xs if len(xs) == 3 else xs * 3
+            whole = sum(self.head(int(layer), head, *xs) for head in range(self.heads))
+            whole = whole - sum(self.head_constant(int(layer), head) for head in range(self.heads))
+        return super().shares(site, [whole])[0] + super().constant(site)
+
+    def codes(self, site: str, *xs: Tensor) -> Tensor:
+        """Features, numbers of the skip path if there is one, and of the error (t, F + ... + d)."""
+        found, y = self.dictionaries[site], self.written(site, *xs)
+        read = self.norm(xs[0], self.norm_before(site)) if found.transcoder else y
+        features = [code(found, token) for token in read]
+        rest = y - torch.stack(features) @ found.decoder - found.decoder_bias
+        if found.skip is None:
+            return torch.cat([torch.stack(features), rest], 1)
+        skip = torch.stack([found.skip @ token for token in read])
+        fixed = found.skip @ self._bias_before(site)
+        return torch.cat([torch.stack(features), skip - fixed, rest - skip], 1)
+
+    def _bias_before(self, site: str) -> Tensor:
+        bias = self._get(f"{self.norm_before(site)}.bias")
+        return bias if isinstance(bias, Tensor) else torch.zeros(len(self.embed([0])[0])).double()
+
+    def part(self, site: str, features: np.ndarray, *xs: Tensor) -> Tensor:
+        if site not in self.dictionaries:
+            return super().part(site, features, *xs)
+        found = self.dictionaries[site]
+        one = torch.eye(found.decoder.shape[1]).double()
+        rows = [found.decoder, one] if found.skip is None else [found.decoder, one, one]
+        return self.codes(site, *xs)[:, features] @ torch.cat(rows)[features]
+
+    def shares(self, site: str, added: list[Tensor]) -> list[Tensor]:
+        return added if site in self.dictionaries else super().shares(site, added)
+
+    def constant(self, site: str) -> Tensor | float:
+        if site not in self.dictionaries:
+            return super().constant(site)
+        found = self.dictionaries[site]
+        if found.skip is None:
+            return found.decoder_bias
+        return found.decoder_bias + found.skip @ self._bias_before(site)
+
+
+def code(found: Dictionary, x: Tensor) -> Tensor:
+    """Features (F,) of one input (d,), one after the other, by the formulas of the papers."""
+    x = x - found.decoder_bias if found.centred else x
+    at = [x @ found.encoder[:, j] for j in range(found.features)]
+    if found.gate is not None:
+        opens, magnitude = found.gate
+        return torch.stack(
+            [
+                (p * magnitude[j] + found.encoder_bias[j]).relu() * bool(p + opens[j] > 0)
+                for j, p in enumerate(at)
+            ]
+        )
+    h = [p + found.encoder_bias[j] for j, p in enumerate(at)]
+    if found.k is not None:
+        ranked = sorted(range(len(h)), key=lambda j: h[j].item(), reverse=True)
+        return torch.stack([h[j].relu() * (j in ranked[: found.k]) for j in range(len(h))])
+    cut = torch.zeros(len(h)) if found.threshold is None else found.threshold
+    return torch.stack([h[j].relu() * bool(h[j] > cut[j]) for j in range(len(h))])
+
+
 @functools.cache
 def slow_model(family: str) -> SlowModel:
     """The slow model of the tiny checkpoint of a family, made once."""
+    if family in tiny_models.CODED:
+        return SlowCoded(tiny(family)[0], tiny_models.dictionaries(family))
     return SlowModel(tiny(family)[0])
 
 

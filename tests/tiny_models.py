@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from connectome import parts, transformer
+from connectome.dictionaries import Dictionary
 from connectome.parts import PartGraph
 from connectome.transformer import Transformer
 
@@ -127,6 +128,43 @@ LEADING = ("gpt2", "gpt_neox", "llama", "gemma2")
 OTHERS = tuple(sorted(set(KINDS) - set(LEADING)))
 
 
+# a model and what some of its modules write as features: kind of dictionary, and of what by site
+CODED = {
+    "gpt2_coded": ("gpt2", {"mlp.0": "relu", "attn.1": "topk", "mlp.1": "transcoder_skip"}),
+    "llama_coded": ("llama", {"attn.0": "jumprelu", "mlp.0": "transcoder", "mlp.1": "gated"}),
+    "gemma2_coded": ("gemma2", {"mlp.0": "gated", "attn.1": "relu", "mlp.1": "transcoder_skip"}),
+    "gpt_neox_coded": ("gpt_neox", {"mlp.0": "topk", "attn.1": "gated", "mlp.1": "jumprelu"}),
+    "gemma3_coded": ("gemma3_text", {"attn.0": "topk", "mlp.0": "jumprelu"}),
+}
+
+
+def dictionaries(family: str) -> dict[str, Dictionary]:
+    """Dictionaries of a family in CODED, 7 features each, random weights in float64."""
+    base, kinds = CODED[family]
+    width = tiny(base)[1].size.width
+    return {site: dictionary(kind, width, seed) for seed, (site, kind) in enumerate(kinds.items())}
+
+
+def dictionary(kind: str, width: int, seed: int, features: int = 7) -> Dictionary:
+    """A random dictionary: a name of an activation (centred), `transcoder` or `transcoder_skip`."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return 0.5 * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    read = "jumprelu" if kind.startswith("transcoder") else kind
+    return Dictionary(
+        read,
+        *(draw(width, features), draw(features), draw(features, width), draw(width)),
+        centred=read == kind,
+        transcoder=read != kind,
+        threshold=draw(features).abs() if read == "jumprelu" else None,
+        k=3 if read == "topk" else None,
+        skip=draw(width, width) if kind.endswith("skip") else None,
+        gate=(draw(features), 1 + draw(features)) if read == "gated" else None,
+    )
+
+
 def _families(kinds: Iterable[str]) -> pytest.MarkDecorator:
     slow = pytest.mark.slow
     marked = [kind if kind in LEADING else pytest.param(kind, marks=slow) for kind in kinds]
@@ -142,6 +180,9 @@ _folders = []  # removed when the interpreter ends
 @functools.cache
 def tiny(family: str) -> tuple[Path, Transformer]:
     """A checkpoint of a family and the engine's float64 model of it, made once; read only."""
+    if family in CODED:
+        folder, model = tiny(CODED[family][0])
+        return folder, transformer.with_dictionaries(model, dictionaries(family))
     _folders.append(tempfile.TemporaryDirectory())
     folder = KINDS[family](Path(_folders[-1].name))
     return folder, transformer.load(folder, torch.float64)
@@ -167,18 +208,18 @@ def part_graphs(model, seed: int = 0) -> dict[str, PartGraph]:
     `rois_qkv` are the same parts, those of attention with three inputs.
     `top_features` are a third of the features of each site but the first, which is one `.rest`.
     """
-    counts = {site: model.features(site) for site in model.sites}
+    counts, beside = model.layout["features"], model.layout["beside"]
     rng = np.random.default_rng(seed)
     labels = {site: rng.integers(-2, 3, count) for site, count in counts.items()}
-    features = parts.singletons(counts, model.sites)
+    features = parts.singletons(counts, model.sites, beside)
     later = [name for name in features.names if not name.startswith("a0")]
-    rois = parts.labelled(labels, model.sites)
+    rois = parts.labelled(labels, model.sites, beside)
     graphs = {
-        "modules": parts.modules(counts, model.sites),
-        "heads": parts.heads(counts, model.sites, model.size.head_width),
+        "modules": parts.modules(counts, model.sites, beside),
+        "heads": parts.heads(counts, model.sites, model.size.head_width, beside),
         "rois": rois,
         "rois_qkv": parts.with_slots(rois),
         "features": features,
-        "top_features": parts.chosen_features(counts, model.sites, later[::3]),
+        "top_features": parts.chosen_features(counts, model.sites, later[::3], beside),
     }
     return {kind: parts.with_parallel(graph, model.size.parallel) for kind, graph in graphs.items()}

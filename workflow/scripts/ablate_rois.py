@@ -16,6 +16,7 @@ from connectome import (
     prompts,
     region_effects,
     region_writing,
+    site_dictionaries,
     statistics,
     tables,
     tokenizer,
@@ -26,7 +27,10 @@ from connectome import (
 def main(args):
     settings, seed = args.cfg["cards"], args.cfg["seed"]
     handle = models.open_handle(args.model)
-    model = transformer.load(handle.directory, args.cfg["model_dtype"], args.device)
+    model = transformer.open_model(
+        *(args.model, args.cfg["model_dtype"], args.device),
+        site_dictionaries.read(args.dictionaries),
+    )
     found = region_effects.groups(tables.read_table(args.members))
     table = partitions.load(args.partitions)
     labels = {name: partitions.labels(table, name) for name in settings["partitions"]}
@@ -34,7 +38,8 @@ def main(args):
     for path in args.covariance:
         content, meta = arrays.read_npz(path)
         site, of_site = meta["site"], moments.full(content)
-        sites[site] = region_writing.site_of(model.writing(site), of_site)
+        own = model.writing(site)[: model.layout["features"][site]]
+        sites[site] = region_writing.site_of(own, of_site)
         live[site] = profiles.live_features(
             {name: parts[site] for name, parts in labels.items()}, of_site.variance
         )
@@ -72,6 +77,7 @@ def main(args):
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     command.add_model(parser)
+    command.add_dictionaries(parser)
     parser.add_argument("--members", type=Path, required=True, metavar="PARQUET")
     parser.add_argument("--partitions", type=Path, required=True)
     parser.add_argument("--covariance", type=Path, nargs="+", required=True, metavar="ARRAYS")

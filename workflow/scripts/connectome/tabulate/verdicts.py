@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from connectome.curves import AREAS, SHARES, SUMMARIES
+from connectome.policies import main_rows
 from connectome.significance import needed_at_floor
 from connectome.tabulate.faithfulness import NAMES
 from connectome.tabulate.identity import Row, defined, median
@@ -33,7 +34,10 @@ TEST_COLUMNS = (
     "level",
 )
 SUMMARY_COLUMNS = (*NAMES, *SUMMARIES)
-_CURVE = ("model", "dictionary", "partition", "method", "ablation", "intervention", "ranking")
+_CURVE = (
+    *("model", "dictionary", "partition", "method", "ablation", "intervention", "error"),
+    "ranking",
+)
 _TESTS = {"circuit": "sufficient", "complement": "necessary"}
 
 
@@ -41,7 +45,9 @@ def summary_rows(
     summaries: Iterable[tuple[Mapping[str, str], Iterable[Mapping[str, Any]]]],
     competent: Mapping[tuple[str, str], bool],
 ) -> list[Row]:
-    """Summaries of all curves with model, dictionary, task, and whether the model can do it.
+    """Summaries of curves with model, dictionary, task, and whether the model can do it.
+
+    Where parts are errors of dictionaries, curves are those under the first policy of them.
 
     Rows of the task "all" hold the median of each area over the tasks that the model can do; there
     the smallest and the largest stand in place of the interval.
@@ -53,6 +59,7 @@ def summary_rows(
         for names, found in summaries
         for row in found
     ]
+    result = main_rows(result)
     curves: dict[tuple[Any, ...], list[Row]] = {}
     for row in result:
         if row["competent"]:
