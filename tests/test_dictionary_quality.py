@@ -651,6 +651,8 @@ def test_what_cannot_be_measured_is_refused_with_its_reason(recorded):
     assert "two tokens behind its start" in evaluate(short)["loss"]["reason"]
     unlabelled = corpus.set_column(3, "label", pa.nulls(150, pa.string()))
     assert evaluate(unlabelled)["probes"]["reason"] == "the texts have no classes"
+    with pytest.raises(DataError, match="hold none of the held-out documents"):
+        dictionary_evaluation.evaluate(model, corpus, [], dictionary, "mlp.0", SETTINGS, 1)
     with pytest.raises(DataError, match=r"mlp\.1.*was not recorded"):
         dictionary_evaluation.evaluate(model, corpus, parts, dictionary, "mlp.1", SETTINGS, 1)
 

@@ -25,6 +25,7 @@ from connectome import (
 from connectome.dictionaries import Dictionary
 from connectome.dictionary_data import columns_of, held_out
 from connectome.dictionary_quality import Sums
+from connectome.errors import DataError
 from connectome.moments import Moments
 from connectome.transformer import Transformer
 
@@ -69,7 +70,7 @@ def evaluate(
     """The record of a dictionary, from the recorded columns of its site.
 
     settings: section `dictionary_quality` of the configuration. Raises DataError where the columns
-    were not recorded or hold values that are not finite.
+    or documents were not recorded, and for values that are not finite.
     """
     columns = columns_of(site, dictionary.transcoder)
     texts = {row["document"]: row for row in corpus.drop_columns("text").to_pylist()}
@@ -111,12 +112,18 @@ def evaluate(
             {
                 "control": name,
                 "k": control.k,
-                "quality": {"l0": control.k, **dictionary_quality.fidelity(of_controls[name])},
+                "quality": _of_control(control, of_controls[name]),
                 "loss": of_runs.get(name),
             }
             for name, control in controls.items()
         ],
     }
+
+
+def _of_control(control: Control, sums: Sums) -> dict[str, float | int | None]:
+    """Numbers of a control; one without features has its rank in place of their number."""
+    active = dictionary_quality.mean_active(sums) if control.dictionary.features else control.k
+    return {"l0": active, **dictionary_quality.fidelity(sums)}
 
 
 def chosen(texts: Mapping[int, Mapping[str, Any]], tokens: int, seed: int, held: bool) -> list[int]:
@@ -180,7 +187,8 @@ def measured(dictionary: Dictionary, rows: Rows, texts: Sequence[int]) -> tuple[
                 by_text.features.index_add_(0, at, features)
                 by_text.channels.index_add_(0, at, x[block])
                 by_text.tokens.index_add_(0, at, torch.ones_like(x[block][:, 0]))
-    assert sums is not None  # a document was chosen for having tokens
+    if sums is None:
+        raise DataError("the recorded parts hold none of the held-out documents; record them again")
     return sums, by_text
 
 

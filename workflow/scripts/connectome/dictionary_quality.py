@@ -126,6 +126,12 @@ def fidelity(sums: Sums) -> dict[str, float | int | None]:
     }
 
 
+def mean_active(sums: Sums) -> float:
+    """Mean number of features on a token (L0)."""
+    number = torch.arange(len(sums.active), dtype=torch.float64, device=sums.active.device)
+    return float((number * sums.active).sum()) / sums.count
+
+
 def firing(sums: Sums) -> dict[str, Any]:
     """How many features tokens have, and how many tokens features.
 
@@ -133,12 +139,11 @@ def firing(sums: Sums) -> dict[str, Any]:
     `dead_bound`, 3 / N, with 95 % confidence.
     """
     features, share = len(sums.fired), sums.fired.double() / sums.count
-    number = torch.arange(features + 1, dtype=torch.float64, device=sums.active.device)
     up_to = sums.active.cumsum(0) / sums.count
     low, middle, high = (int((up_to < q - 1e-12).sum()) for q in QUANTILES)
     dense = [int((share > least).sum()) / features for least in DENSE]
     return {
-        "l0": float((number * sums.active).sum()) / sums.count,
+        "l0": mean_active(sums),
         "l0_low": low,
         "l0_median": middle,
         "l0_high": high,
