@@ -344,8 +344,8 @@ def test_evaluation_has_a_row_for_each_policy_of_errors(evaluated):
     listed = tabulated.rows(
         [({"model": "m", "dictionary": "d", "task": "t"}, table.to_pylist())], {("m", "t"): True}
     )
-    assert {row["error"] for row in policies.main_rows(listed)} == {"", "in-graph"}
-    sizes = tabulated.size_rows(policies.main_rows(listed), 0.8)
+    assert {row["error"] for row in tabulated.shown(listed)} == {"", "in-graph"}
+    sizes = tabulated.size_rows(tabulated.shown(listed), 0.8)
     assert len(sizes) == 5  # edges and nodes of two partitions, nodes of the third
 
 

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from connectome.curves import AREAS, SHARES, SUMMARIES
-from connectome.policies import main_rows
 from connectome.significance import needed_at_floor
-from connectome.tabulate.faithfulness import NAMES
+from connectome.tabulate.faithfulness import NAMES, shown
 from connectome.tabulate.identity import Row, defined, median
 
 LEVEL = 0.05
@@ -59,7 +58,7 @@ def summary_rows(
         for names, found in summaries
         for row in found
     ]
-    result = main_rows(result)
+    result = shown(result)
     curves: dict[tuple[Any, ...], list[Row]] = {}
     for row in result:
         if row["competent"]:
