@@ -12,7 +12,7 @@ def main(args):
         tables.read_csv(args.faithfulness), args.model, args.task, args.cfg["method"], args.native
     )
     tables.write_csv(args.output, rows, COLUMNS)
-    style.save(draw(tables.read_csv(args.output), args.native), args.output, args.cfg["dpi"])
+    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from connectome.policies import main_rows
 PARTITIONS = ("features", "rois_attribution", "rois", "heads", "modules", "random")
 _OF_SPARSE = ("features", "rois_attribution", "rois", "random")  # the others have no features of it
 COLUMNS = (
-    *("dictionary", "partition", "error", "main", "nodes", "features", "share"),
+    *("dictionary", "native", "partition", "error", "main", "nodes", "features", "share"),
     *("f_ratio", "f_lo", "f_hi", "competent"),
 )
 _SIZES = (("nodes", "nodes kept"), ("share", "share of the features in its parts"))
@@ -31,7 +31,8 @@ def select(
 ) -> list[Row]:
     """Rows of one task under one method from faithfulness.csv, with the share of all features.
 
-    `main`: rows of graphs without error nodes, and of the first policy for them.
+    native: the dictionary of the native features. `main`: rows of graphs without error nodes, and
+    of the first policy for them.
     """
     rows = [
         row
@@ -47,8 +48,9 @@ def select(
         every[key] = max(every.get(key, 0.0), float(row["features"]))
     main = {id(row) for row in main_rows(rows)}
     return [
-        {name: row[name] for name in COLUMNS if name not in ("main", "share")}
-        | {"main": id(row) in main, "share": float(row["features"]) / every[_curve_of(row)]}
+        {name: row[name] for name in COLUMNS if name not in ("native", "main", "share")}
+        | {"native": row["dictionary"] == native, "main": id(row) in main}
+        | {"share": float(row["features"]) / every[_curve_of(row)]}
         for row in rows
         if every[_curve_of(row)]
     ]
@@ -58,7 +60,7 @@ def _curve_of(row: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(row[name] for name in ("dictionary", "partition", "error"))
 
 
-def draw(rows: list[dict[str, str]], native: str) -> Figure:
+def draw(rows: list[dict[str, str]]) -> Figure:
     """All units over nodes kept and over the share of features; below, per dictionary that is not
     exact, what becomes of its error nodes."""
     sparse = list(dict.fromkeys(row["dictionary"] for row in rows if row["error"]))
@@ -68,9 +70,10 @@ def draw(rows: list[dict[str, str]], native: str) -> Figure:
     )
     main = [row for row in rows if row["main"] == "true"]
     order = {name: i for i, name in enumerate(PARTITIONS)}
+    native = {row["dictionary"] for row in main if row["native"] == "true"}
     units = sorted(
         {(row["dictionary"], row["partition"]) for row in main},
-        key=lambda unit: (unit[0] != native, unit[0], order[unit[1]]),
+        key=lambda unit: (unit[0] not in native, unit[0], order[unit[1]]),
     )
     looks = unit_series(units, native)
     outside = 0
