@@ -95,7 +95,7 @@ def test_tokens_are_shaded_by_their_value_and_say_it(page):
     )
     section = within(page, "feature_cards")
     marked = {e["text"] for e in section if e["tag"] == "mark"}
-    assert {NASTY[0], NASTY[1], "\\u{202e}abc", "\\u{0}"} <= marked
+    assert {NASTY[0], NASTY[1], "\\u{0}"} <= marked
     assert any("(5000 characters)" in text for text in marked)
     assert not [e for e in section if e["tag"] in ("script", "img")]
 
