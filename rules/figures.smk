@@ -362,7 +362,8 @@ rule plot_dictionaries:
 
 rule plot_units:
     input:
-        "<results>/tables/faithfulness.csv",
+        faithfulness="<results>/tables/faithfulness.csv",
+        errors="<results>/tables/errors.csv",
     output:
         csv="<results>/figures/units.{model}.{task}.csv",
         drawn=multiext("<results>/figures/units.{model}.{task}", *FIGURE),
@@ -383,6 +384,6 @@ rule plot_units:
         cfg=settings("method", "dpi"),
         code=code_of("plot_units"),
     shell:
-        "{resources.python:q} {resources.scripts:q}/plot_units.py --faithfulness {input:q}"
-        " --model {wildcards.model} --native {resources.native} --task {wildcards.task} --output {output.csv:q}"
+        "{resources.python:q} {resources.scripts:q}/plot_units.py --faithfulness {input.faithfulness:q}"
+        " --errors {input.errors:q} --model {wildcards.model} --native {resources.native} --task {wildcards.task} --output {output.csv:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

@@ -177,6 +177,7 @@ rule tabulate_faithfulness:
         competence=of_native("<results>/{model}/tasks/{task}.competence.json"),
     output:
         faithfulness="<results>/tables/faithfulness.csv",
+        errors="<results>/tables/errors.csv",
         sizes="<results>/tables/sizes.csv",
         tests="<results>/tables/tests.csv",
         summaries="<results>/tables/summaries.csv",
@@ -198,7 +199,7 @@ rule tabulate_faithfulness:
     shell:
         "{resources.python:q} {resources.scripts:q}/tabulate_faithfulness.py --evaluations {input.evaluations:q}"
         " --curves {input.curves:q} --competence {input.competence:q}"
-        " --output {output.faithfulness:q} --sizes {output.sizes:q}"
+        " --output {output.faithfulness:q} --errors {output.errors:q} --sizes {output.sizes:q}"
         " --tests {output.tests:q} --summaries {output.summaries:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 

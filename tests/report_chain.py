@@ -12,9 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import synthetic_features
 import synthetic_results
 from conftest import ROOT
-from synthetic_results import CANNOT, DICTIONARY
+from connectome.tables import write_csv
+from synthetic_results import CANNOT, DICTIONARY, SPARSE, SPARSE_SITES
 
 MODEL = "demo"
 PLAN = synthetic_results.plan((MODEL,))
@@ -118,6 +120,7 @@ def make_tables(root: Path) -> None:
         competence=competence,
         output=out / "faithfulness.csv",
         sizes=out / "sizes.csv",
+        errors=out / "errors.csv",
         tests=out / "tests.csv",
         summaries=out / "summaries.csv",
     )
@@ -152,6 +155,8 @@ def make_tables(root: Path) -> None:
         output=out,
         **{kind: found(f"*/*/features/{kind}.parquet") for kind in kinds},
     )
+    quality = synthetic_features.quality_rows(MODEL, SPARSE, SPARSE_SITES)
+    write_csv(out / "dictionaries.csv", quality, synthetic_features.QUALITY)
     names = ("models", "competence", "sites", "rois", "roi_scores", "sizes", "agreement")
     call(
         "tabulate_summary",
@@ -235,6 +240,7 @@ def make_figures(root: Path) -> None:
         call(
             "plot_units",
             faithfulness=tables / "faithfulness.csv",
+            errors=tables / "errors.csv",
             model=MODEL,
             native=DICTIONARY,
             task=task,

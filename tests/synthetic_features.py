@@ -9,6 +9,15 @@ import pyarrow as pa
 from connectome import feature_cards, tables
 
 WORDS = [" the", " keys", " on", " table", " are", " old", ".", "\n"]
+QUALITY = (
+    *("model", "dictionary", "run", "site", "kind", "status", "reason", "architecture"),
+    *("activation", "transcoder", "skip", "features", "k", "seed", "tokens", "l0"),
+    *("explained_variance", "cosine", "dead", "dead_bound", "dense_1", "dense_10", "redundancy"),
+    *("ce_clean", "ce", "delta", "recovered_zero", "recovered_mean", "kl", "loss_reason"),
+    *(f"probe_{of}_{k}{end}" for of in ("features", "channels") for k in (1, 5, "all")
+      for end in ("", "_lo", "_hi")),
+    *("probe_chance", "matched"),
+)  # fmt: skip
 CARDS, DEAD = 5, 3  # features of a site that have a card; the place of one that never fires
 
 
@@ -29,6 +38,35 @@ def write(
     for name, schema in feature_cards.SCHEMAS.items():
         listed = pa.Table.from_pylist(rows[name], schema=schema)
         tables.write_table(folder / "features" / f"{name}.parquet", listed, stamp)
+
+
+def quality_rows(model: str, dictionary: str, sites: dict[str, int]) -> list[dict[str, Any]]:
+    """Rows of dictionaries.csv: two runs and three controls of each site, one of them refused."""
+    rows = []
+    for place, (site, features) in enumerate(sites.items()):
+        names = {"model": model, "dictionary": dictionary, "site": site, "tokens": 20_000}
+        ablated = None if place else 0.97  # ablating the second site costs next to nothing
+        own = names | {
+            "run": "dictionary", "kind": "dictionary", "status": "ok", "architecture": "batchtopk",
+            "activation": "jumprelu", "transcoder": False, "skip": False, "features": features,
+            "k": 4, "seed": 1, "l0": 4.25, "explained_variance": 0.91, "cosine": 0.95,
+            "dead": 0.125, "dead_bound": 0.00015, "dense_1": 0.5, "dense_10": 0.25,
+            "redundancy": 0.31, "ce_clean": 2.125, "ce": 2.25, "delta": 0.125, "kl": 0.11,
+            "recovered_zero": ablated, "recovered_mean": 0.95, "matched": 0.7,
+            "probe_features_1": 0.8, "probe_features_1_lo": 0.75, "probe_features_1_hi": 0.85,
+            "probe_channels_all": 0.9, "probe_channels_all_lo": 0.88, "probe_chance": 0.25,
+        }  # fmt: skip
+        rows += [own, own | {"run": "sweep.k8", "k": 8, "l0": 8.5, "matched": None}]
+        for kind, ev, delta in (("pca", 0.6, 0.5), ("untrained", 0.2, 1.5), ("mean", 0.0, 2.0)):
+            rows.append(
+                names | {"run": "dictionary", "kind": kind, "status": "ok", "l0": 4}
+                | {"explained_variance": ev, "delta": delta, "ce": 2.125 + delta, "kl": delta}
+            )  # fmt: skip
+        if place:
+            reason = "no held-out document has a token behind its start token"
+            rows.append(names | {"run": "sweep.k16", "kind": "dictionary", "status": "refused"})
+            rows[-1] |= {"reason": reason, "tokens": None}
+    return [dict.fromkeys(QUALITY) | row for row in rows]
 
 
 def _feature(
@@ -63,7 +101,7 @@ def _feature(
     for kind in ("top", "quantile"):
         for rank in range(2):
             texts = [WORDS[int(i)] for i in rng.integers(0, len(WORDS), 7)]
-            texts[3] = nasty[(place + 3 * rank + 2) % len(nasty)]
+            texts[3] = nasty[(place + 3 * rank + 5) % len(nasty)]
             scores: list[float | None] = [None, 0.0, 0.0, 0.0, 0.125, 0.0, 0.0]
             scores[3] = 5.25 - rank if kind == "top" else 1.5 - rank
             add(

@@ -17,9 +17,11 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 SECTIONS = [
     "summary",
     "tasks",
+    "dictionaries",
     "covariance",
     "rois",
     "cards",
+    "feature_cards",
     "circuits",
     "faithfulness",
     "appendix",
@@ -78,7 +80,7 @@ def test_every_section_shows_and_nothing_scrolls_sideways(visit, width, scheme):
         "Promise.all([...document.images].filter(i => i.offsetParent)"
         ".map(i => i.decode().then(() => i.naturalWidth > 0, () => false)))"
     )
-    assert len(drawn) == 11 and all(drawn)
+    assert len(drawn) == 12 and all(drawn)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -117,8 +119,10 @@ def test_one_selection_moves_all_pictures_and_lives_in_the_address(visit):
     page.locator("#circuits").get_by_role("radio", name="rois_attribution").click()
     shown = f"circuit.demo.neurons.{CANNOT}.rois_attribution"
     assert page.locator("#circuits figure:visible").get_attribute("id") == shown
-    followed = page.locator("#faithfulness .picker > figure:visible")
+    followed = page.locator("#faithfulness .picker[data-facets*=dictionary] > figure:visible")
     assert followed.get_attribute("id") == f"faithfulness.demo.neurons.{CANNOT}"
+    units = page.locator("#faithfulness figure[id^=units]:visible")
+    assert units.get_attribute("id") == f"units.demo.{CANNOT}"
     assert page.locator(".live").text_content() == "partition: rois_attribution"
     address = page.evaluate("location.hash")
     assert address == f"#task={CANNOT}&partition=rois_attribution"

@@ -13,7 +13,7 @@ from connectome.plots import hierarchy
 from connectome.report import marks
 from connectome.report.sections import cards as section
 from connectome.tabulate import cards, region_scores, sites
-from synthetic_results import CANNOT, NASTY, SITES, TASKS
+from synthetic_results import CANNOT, NASTY, SITES, SPARSE_SITES, TASKS
 from test_report import Page
 
 PAIR = {"model": "demo", "dictionary": "neurons"}
@@ -27,6 +27,11 @@ def table():
 @pytest.fixture(scope="module")
 def page():
     return Page(report_chain.page())
+
+
+def own(rows):
+    """Those on native features."""
+    return [row for row in rows if row["dictionary"] == PAIR["dictionary"]]
 
 
 def within(page, name):
@@ -132,8 +137,8 @@ def test_rank_correlations_of_size_and_attribution_are_printed_in_all_three_norm
 
 
 def test_every_roi_of_several_has_a_card_with_all_tasks(table):
-    found = {(r["model"], r["partition"], r["part"]) for r in table("cards")}
-    effects = table("effects")
+    found = {(r["model"], r["partition"], r["part"]) for r in own(table("cards"))}
+    effects = own(table("effects"))
     assert len(found) * len(TASKS) == len(effects) and len(found) > 20
     assert {r["competent"] for r in effects if r["task"] == CANNOT} == {"false"}
     for row in table("tests"):
@@ -235,7 +240,9 @@ def test_each_site_has_its_hierarchy_in_the_inputs_of_the_section():
     inputs = section.inputs(report_chain.PLAN)
     for site in SITES:
         assert f"figures/hierarchy.demo.neurons.{site}.svg" in inputs
-    assert len(set(inputs)) == len(inputs) == 7 + len(SITES)
+    for site in SPARSE_SITES:
+        assert f"figures/hierarchy.demo.sae.{site}.svg" in inputs
+    assert len(set(inputs)) == len(inputs) == 7 + len(SITES) + len(SPARSE_SITES)
 
 
 def test_rounding_in_the_tables_keeps_six_digits(table):
@@ -243,5 +250,5 @@ def test_rounding_in_the_tables_keeps_six_digits(table):
     assert all(value == float(f"{value:.6g}") for value in values)
     path = report_chain.results() / "demo/neurons/rois/effects.parquet"
     exact = np.array(tables.read_table(path)["effect"].to_pylist())
-    shown = [float(r["effect"]) for r in table("effects") if r["model"] == "demo"]
+    shown = [float(r["effect"]) for r in own(table("effects")) if r["model"] == "demo"]
     np.testing.assert_allclose(sorted(shown), sorted(exact), rtol=1e-5)

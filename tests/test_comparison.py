@@ -165,20 +165,19 @@ def test_growth_repeats_the_tables_it_is_made_from(root):
     for model, step in zip(MODELS, ("100", "200"), strict=True):
         (able,) = rows_of(root, "growth", quantity="tasks_competent", model=model)
         assert (able["value"], able["n"], able["step"]) == ("4", "5", step)
-        sites = rows_of(root, "sites", model=model, kind="activation", status="ok")
-        (total,) = rows_of(root, "growth", quantity="rois", of="all", partition="rois", model=model)
-        assert int(total["value"]) == sum(int(row["blocks"]) for row in sites)
-        (grouped,) = rows_of(
-            root, "growth", quantity="grouped", of="all", partition="rois", model=model
+        sites = rows_of(
+            root, "sites", model=model, kind="activation", status="ok", dictionary="neurons"
         )
+        native = {"of": "all", "partition": "rois", "dictionary": "neurons", "model": model}
+        (total,) = rows_of(root, "growth", quantity="rois", **native)
+        assert int(total["value"]) == sum(int(row["blocks"]) for row in sites)
+        (grouped,) = rows_of(root, "growth", quantity="grouped", **native)
         expected = sum(int(row["grouped"]) for row in sites) / sum(
             int(row["live"]) for row in sites
         )
         assert float(grouped["value"]) == pytest.approx(expected, abs=1e-6)
         # edges of the synthetic graphs join members of one part alone
-        (ordered,) = rows_of(
-            root, "growth", quantity="modularity", of="all", partition="rois", model=model
-        )
+        (ordered,) = rows_of(root, "growth", quantity="modularity", **native)
         assert float(ordered["value"]) > 0.5 > float(ordered["null_hi"])
 
 

@@ -12,14 +12,14 @@ import pytest
 import report_chain
 from conftest import ROOT, SCRIPTS
 from connectome import moments, tables
-from connectome.plots import circuit, covariance, faithfulness, palette, style
+from connectome.plots import circuit, covariance, faithfulness, palette, style, units
 from connectome.plots.literal import visible
 from report_chain import CFG, SUFFIXES
-from synthetic_results import CANNOT, NASTY
+from synthetic_results import CANNOT, DICTIONARY, ERRORS, NASTY, SPARSE
 
 KINDS = [
     *("ablation", "circuit", "competence", "covariance", "faithfulness", "hierarchy"),
-    *("partitions", "rois", "specificity", "training"),
+    *("partitions", "rois", "specificity", "training", "units"),
 ]
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -142,6 +142,7 @@ def test_circuits_are_drawn_upwards_from_the_input_to_the_logits():
         (row["src"], row["dst"], row["score"])
         for row in table
         if (row["model"], row["task"], row["partition"]) == ("demo", "ioi", "rois_attribution")
+        and row["dictionary"] == DICTIONARY
     }
     assert {(row["name"], row["dst"], row["score"]) for row in edges} == wanted
 
@@ -169,12 +170,72 @@ def test_faithfulness_plots_the_rows_of_its_task_and_method_only():
         row
         for row in table
         if (row["model"], row["task"], row["method"]) == ("demo", "ioi", "eap-ig-inputs")
+        and row["dictionary"] == DICTIONARY
         and row["mode"] in ("circuit", "complement")
         and (row["intervention"], row["mode"]) != ("node", "complement")
         and row["f_ratio"]
     ]
     assert [row["f_ratio"] for row in rows] == [row["f_ratio"] for row in expected]
     assert {row["partition"] for row in rows} == {row["partition"] for row in expected}
+
+
+def test_all_units_stand_on_one_axis_with_shares_of_their_own_features():
+    table = {
+        name: [
+            row
+            for row in tables.read_csv(report_chain.results() / "tables" / f"{name}.csv")
+            if (row["model"], row["task"], row["method"]) == ("demo", "ioi", "eap-ig-inputs")
+            and (row["intervention"], row["mode"]) == ("node", "circuit")
+        ]
+        for name in ("faithfulness", "errors")
+    }
+    rows = tables.read_csv(csv_of("units", "ioi"))
+    assert {(row["dictionary"], row["partition"]) for row in rows} == {
+        *((DICTIONARY, name) for name in units.PARTITIONS),
+        *((SPARSE, name) for name in ("features", "rois", "rois_attribution", "random")),
+    }
+    for row in rows:
+        same = [
+            other
+            for other in table[row["table"]]
+            if all(other[name] == row[name] for name in ("dictionary", "partition", "error"))
+        ]
+        assert row["f_ratio"] in {r["f_ratio"] for r in same if r["features"] == row["features"]}
+        every = max(int(r["features"]) for r in same)
+        assert float(row["share"]) == pytest.approx(int(row["features"]) / every)
+        assert row["native"] == ("true" if row["dictionary"] == DICTIONARY else "false")
+    policies = {(row["table"], row["error"]) for row in rows if row["dictionary"] == SPARSE}
+    assert policies == {("faithfulness", "in-graph"), *(("errors", policy) for policy in ERRORS)}
+
+
+def test_the_policies_for_error_nodes_have_panels_of_their_own():
+    rows = tables.read_csv(csv_of("units", "ioi"))
+    figure = units.draw(rows)
+    assert len(figure.axes) == 4
+    for policy, line in zip(ERRORS, figure.axes[2].lines, strict=False):
+        wanted = [
+            row
+            for row in rows
+            if (row["table"], row["dictionary"], row["partition"], row["error"])
+            == ("errors", SPARSE, "features", policy)
+        ]
+        assert line.get_ydata().tolist() == [float(row["f_ratio"]) for row in wanted]
+        assert line.get_xdata().tolist() == [float(row["nodes"]) for row in wanted]
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words.count("single features") == 2 and {DICTIONARY, SPARSE} <= set(words)
+    native = units.draw([row for row in rows if row["dictionary"] == DICTIONARY])
+    assert len(native.axes) == 2
+
+
+def test_units_of_several_dictionaries_never_look_alike():
+    names = ["neurons", "a", "b", "c"]
+    every = [(name, partition) for name in names for partition in ("features", "rois", "random")]
+    found = palette.unit_series(every, {"neurons"})
+    looks = {look[1:] for look in found.values()}
+    assert len(looks) == len(every)
+    assert found["neurons", "rois"] == palette.SERIES["rois"]
+    with pytest.raises(KeyError, match="6 dictionaries, 5 styles"):
+        palette.unit_series([(name, "rois") for name in "abcdef"], ())
 
 
 def test_runaway_ratios_do_not_stretch_the_axes_and_are_counted():

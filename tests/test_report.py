@@ -319,7 +319,7 @@ def test_an_empty_or_infinite_cell_is_not_defined():
 def test_models_stand_side_by_side():
     plan = synthetic_results.plan()
     both = Page(build.build(report_chain.results(), plan, FRAGMENTS))
-    assert [e["text"].split()[0] for e in both.all("h3")[:2]] == ["demo", "other"]
+    assert [e["text"].split()[0] for e in both.all("h3")[:3]] == ["demo", "demo", "other"]
     facets = {e["attrs"].get("data-model") for e in both.all("figure")} - {None}
     assert facets == {"demo", "other"}
     assert "figures/competence.other.svg is missing" in section(both, "tasks")["text"]

@@ -15,7 +15,7 @@ from connectome.errors import DataError
 from connectome.scores import Scores
 from connectome.tabulate import agreement, circuits, faithfulness, identity, rois, sites, summary
 from connectome.tabulate import partitions as agreements
-from synthetic_results import CANNOT, NASTY, REFUSED, TASKS
+from synthetic_results import CANNOT, DICTIONARY, NASTY, REFUSED, SPARSE_SITES, TASKS
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,11 @@ def test_sites_count_blocks_and_keep_the_reason_of_a_refusal(table):
 def test_each_level_accounts_for_every_feature(table):
     sizes = {}
     for row in table("levels"):
-        key = (row["model"], row["site"], row["kind"], row["level"])
+        key = (row["model"], row["dictionary"], row["site"], row["kind"], row["level"])
         sizes[key] = sizes.get(key, 0) + int(row["features"])
-    assert {v for k, v in sizes.items() if k[1].startswith("mlp")} == {synthetic_results.HIDDEN}
+    for (_, dictionary, site, _, _), features in sizes.items():
+        native = dictionary == DICTIONARY
+        assert features == (synthetic_results.width(site) if native else SPARSE_SITES[site])
     fit = {"levels": [[0, 0, 1, -1, -2]]}
     assert [row["features"] for row in sites.part_rows([({}, fit)])] == [1, 1, 2, 1]
 
@@ -202,6 +204,7 @@ def test_shares_of_a_partition_sum_to_one_and_follow_the_absolute_score(table):
         row
         for row in table("roi_scores")
         if (row["model"], row["task"], row["partition"]) == ("demo", "ioi", "heads")
+        and row["dictionary"] == DICTIONARY
     ]
     assert {row["method"] for row in shown} == {"eap-ig-inputs"}
     assert sum(float(row["share"]) for row in shown) == pytest.approx(1)
@@ -243,12 +246,13 @@ def test_the_drawn_circuit_is_the_one_that_was_evaluated(table):
         for partition in ("heads", "rois_attribution"):
             size = only(
                 sizes, model="demo", task=task, partition=partition, method="eap-ig-inputs",
-                intervention="edge",
+                intervention="edge", dictionary=DICTIONARY,
             )  # fmt: skip
             edges = [
                 row
                 for row in drawn
                 if (row["model"], row["task"], row["partition"]) == ("demo", task, partition)
+                and row["dictionary"] == DICTIONARY
             ]
             assert len(edges) == int(size["edges"])
             assert {row["faithfulness"] for row in edges} <= {size["faithfulness"]}
@@ -311,6 +315,7 @@ def test_agreement_equals_scipy_and_counts_the_overlap():
 
 def test_summary_repeats_the_tables_and_leaves_out_what_the_model_cannot_do(table):
     found = [row for row in table("summary") if row["model"] == "demo"]
+    found = [row for row in found if row["dictionary"] in ("", DICTIONARY)]
     assert only(found, key="tasks")["value"] == "5"
     assert only(found, key="tasks_competent")["value"] == "4"
     assert only(found, key="task_cannot")["task"] == CANNOT
@@ -328,6 +333,7 @@ def test_summary_repeats_the_tables_and_leaves_out_what_the_model_cannot_do(tabl
         if (row["model"], row["partition"], row["method"], row["intervention"])
         == ("demo", "heads", "eap-ig-inputs", "edge")
         and row["competent"] == row["reached"] == "true"
+        and row["dictionary"] == DICTIONARY
     ]
     assert float(only(found, key="edges_needed", partition="heads")["value"]) == statistics.median(
         edges
@@ -343,7 +349,8 @@ def test_summary_of_a_model_that_can_do_nothing_has_no_medians(table):
         row["competent"] = "false"
     rows = [row for row in summary.rows(found, report_chain.CFG) if row["model"] == "demo"]
     assert only(rows, key="tasks_competent")["value"] == 0
-    assert only(rows, key="edges_needed", partition="heads")["value"] is None
+    edges = only(rows, key="edges_needed", partition="heads", dictionary=DICTIONARY)
+    assert edges["value"] is None
     assert not [row for row in rows if row["key"].startswith("agreement")]
 
 

@@ -102,24 +102,28 @@
 
   // Cards of a site, and the content of a card, lie in a template until they are looked at:
   // what is folded away weighs nothing, and keeps its state.
-  const AT_ONCE = 4;
+  const AT_ONCE = { ".card": 4, ".folded": 1 };
   const fold = (holder, wanted) => {
     const template = holder.querySelector(":scope > template");
     if (!template) return;
-    if (wanted) holder.append(template.content);
-    else while (template.nextSibling) template.content.append(template.nextSibling);
+    if (wanted) {
+      holder.append(template.content);
+      enhanceTables(holder);
+    } else while (template.nextSibling) template.content.append(template.nextSibling);
   };
-  let opened = []; // cards in view, the longest open first
+  let opened = []; // those in view, the longest open first
   const showCards = () => {
     for (const deck of all(".deck")) fold(deck, !deck.closest("[hidden]"));
-    const open = all(".card[open]").filter((card) => !card.closest("[hidden]"));
+    const open = all(".card[open], .folded[open]").filter((card) => !card.closest("[hidden]"));
     opened = [...opened.filter((card) => open.includes(card)),
       ...open.filter((card) => !opened.includes(card))];
-    for (const card of opened.slice(0, -AT_ONCE)) card.open = false;
-    for (const card of all(".card")) fold(card, card.open);
+    for (const [kind, most] of Object.entries(AT_ONCE))
+      for (const card of opened.filter((one) => one.matches(kind)).slice(0, -most))
+        card.open = false;
+    for (const card of all(".card, .folded")) fold(card, card.open);
   };
   document.addEventListener("toggle", ({ target }) => {
-    if (target.matches(".card")) showCards();
+    if (target.matches(".card, .folded")) showCards();
   }, true);
 
   // Sorting: numbers by value, words by letters; fields that are not defined come last.
@@ -149,6 +153,10 @@
     sortable(table.tHead, (index, down) =>
       body.append(...[...body.rows].sort((a, b) => compare(key(a, index), key(b, index), down))));
   };
+
+  const enhanceTables = (root) =>
+    all("table[data-table]", root).filter((table) => !table.tHead.querySelector("button"))
+      .forEach(enhance);
 
   // The whole tables of the appendix.
   const CHUNK = 50;
@@ -222,7 +230,7 @@
     readHash();
     showAll();
   });
-  all("main table[data-table]").forEach(enhance);
+  enhanceTables(document.querySelector("main"));
   for (const details of all("details.source-table"))
     details.addEventListener("toggle", () => {
       if (details.open) open(details);

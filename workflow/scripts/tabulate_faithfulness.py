@@ -19,9 +19,8 @@ def main(args):
 
     evaluations = read(args.evaluations, "{model}/{dictionary}/evaluation/{task}.parquet")
     every = faithfulness.rows(evaluations, competent)
-    if args.errors is not None:
-        of_errors = [row for row in every if row["error"]]
-        tables.write_csv(args.errors, of_errors, faithfulness.COLUMNS)
+    of_errors = [row for row in every if row["error"]]
+    tables.write_csv(args.errors, of_errors, faithfulness.COLUMNS)
     found = faithfulness.shown(every)
     tables.write_csv(args.output, found, faithfulness.COLUMNS)
     sizes = faithfulness.size_rows(found, args.cfg["faithfulness"])
@@ -39,7 +38,9 @@ if __name__ == "__main__":
     parser.add_argument("--competence", type=Path, nargs="+", required=True, metavar="RECORD")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--sizes", type=Path, required=True)
-    parser.add_argument("--errors", type=Path, help="runs under each policy of errors")
+    parser.add_argument(
+        "--errors", type=Path, required=True, help="runs under each policy of errors"
+    )
     parser.add_argument("--tests", type=Path, required=True)
     parser.add_argument("--summaries", type=Path, required=True)
     command.run(main, parser)

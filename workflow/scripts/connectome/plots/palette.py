@@ -4,7 +4,7 @@ Okabe-Ito colours; those below 3:1 on white (sky blue, orange) are drawn with an
 Colour is never the only carrier: each series has a marker and a dash of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
 
 Dash = Literal["-", "--", "-.", ":"] | tuple[int, tuple[int, ...]]
@@ -76,21 +76,23 @@ ERROR_POLICIES = {
 }
 
 
-def unit_series(units: Iterable[tuple[str, str]], native: str) -> dict[tuple[str, str], Series]:
-    """Style per (dictionary, partition): the partition's own, in other dictionaries than `native`
+def unit_series(
+    units: Iterable[tuple[str, str]], native: Collection[str]
+) -> dict[tuple[str, str], Series]:
+    """Style per (dictionary, partition): the partition's own, in dictionaries that are not native
     with hollow markers and the dash of the dictionary.
 
     Raises KeyError for more dictionaries than there are dashes.
     """
     found = list(dict.fromkeys(units))
-    sparse = list(dict.fromkeys(dictionary for dictionary, _ in found if dictionary != native))
+    sparse = list(dict.fromkeys(dictionary for dictionary, _ in found if dictionary not in native))
     if len(sparse) > len(_SPARSE_DASHES):
         raise KeyError(f"{len(sparse)} dictionaries, {len(_SPARSE_DASHES)} styles")
     dash_of = dict(zip(sparse, _SPARSE_DASHES, strict=False))
     result = {}
     for dictionary, partition in found:
         style = SERIES[partition]
-        if dictionary != native:
+        if dictionary not in native:
             style = style._replace(dash=dash_of[dictionary], face=PAPER)
         result[dictionary, partition] = style
     return result

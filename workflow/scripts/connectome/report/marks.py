@@ -7,7 +7,7 @@ Standard library only.
 import html
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from connectome.plots.literal import visible
@@ -35,6 +35,33 @@ def running(text: str) -> Html:
     return Html(html.escape(visible(text, 60, ends=not text.strip(" ")), quote=True))
 
 
+def window(fields: Mapping[str, str], look: Callable[[float], str]) -> Html:
+    """Tokens of a table row with JSON lists `window` and `scores`, as running text.
+
+    look: attributes of the mark around a token of this score, "" for no mark.
+    """
+    parts = ["\u2026 " if fields["cut_left"] == "true" else ""]
+    for text, score in zip(json.loads(fields["window"]), json.loads(fields["scores"]), strict=True):
+        attributes = "" if score is None else look(score)
+        shown = running(text)
+        if attributes:  # a blank in front stays outside
+            blank = " " if shown.startswith(" ") else ""
+            shown = Html(f"{blank}<mark {attributes}>{shown.strip(' ')}</mark>")
+        parts.append(shown)
+    parts.append(" \u2026" if fields["cut_right"] == "true" else "")
+    return Html("".join(parts))
+
+
+def bar(ends: Mapping[str, float], full: float) -> str:
+    """Places of a bar from zero to `value`, and of a band from `low` to `high` if any, as style
+    variables; a quarter of the width lies below zero, and `full` is as far as it goes."""
+    place = {name: min(max(25 + 75 * end / full, 0), 100) for name, end in ends.items()}
+    found = {"a": min(25.0, place["value"]), "b": max(25.0, place["value"])}
+    if "low" in place:
+        found |= {"c": place["low"], "d": place["high"]}
+    return ";".join(f"--{name}:{x:.1f}%" for name, x in found.items())
+
+
 def tokens(literal: str) -> Html:
     """Tokens of a table field that holds a JSON string or a list of them."""
     value = json.loads(literal)
@@ -47,10 +74,17 @@ def _rounded(value: float, digits: int) -> str:
     return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "\u2212")
 
 
+def _significant(value: float) -> str:
+    """Two significant digits, all of the whole part."""
+    digits = 1 - math.floor(math.log10(abs(value))) if value else 0
+    return _rounded(value, min(max(digits, 0), 6))
+
+
 FORMS: dict[str, Callable[[float], str]] = {
     "count": lambda value: _rounded(value, 0),
     "size": lambda value: _rounded(value, 0 if value == int(value) else 1),
     "share": lambda value: _rounded(value, 2),
+    "rate": lambda value: _significant(100 * value) + "\u00a0%",
     "percent": lambda value: _rounded(100 * value, 0) + "\u00a0%",
     "fine": lambda value: _rounded(value, 3),
 }

@@ -112,17 +112,12 @@ def window(fields: Mapping[str, str], limit: float, highest: float) -> Html:
     """A window of text. Shades: half the firing threshold, the threshold, halfway to the highest
     profile shown; firing tokens are underlined and bold as well."""
     steps = (limit / 2, limit, (limit + highest) / 2)
-    parts = ["\u2026 " if fields["cut_left"] == "true" else ""]
-    for text, score in zip(json.loads(fields["window"]), json.loads(fields["scores"]), strict=True):
-        shade = sum(score >= step for step in steps) if score is not None and score > 0 else 0
-        shown = marks.running(text)
-        if shade:
-            blank = " " if shown.startswith(" ") else ""
-            fires = " fires" if score >= limit else ""
-            shown = Html(f'{blank}<mark class="s{shade}{fires}">{shown.strip(" ")}</mark>')
-        parts.append(shown)
-    parts.append(" \u2026" if fields["cut_right"] == "true" else "")
-    return Html("".join(parts))
+
+    def look(score: float) -> str:
+        shade = sum(score >= step for step in steps) if score > 0 else 0
+        return f'class="s{shade}{" fires" if score >= limit else ""}"' if shade else ""
+
+    return marks.window(fields, look)
 
 
 _ENDS = ("effect_lo", "effect", "effect_hi", "random_lo", "random_hi")
@@ -143,9 +138,7 @@ def _bar(line: Any, full: float) -> str:
     """Places of the bar of the effect and of the band of random sets, as style variables."""
     if line["competent"] != "true" or not line["effect"]:
         return ""
-    place = {name: 25 + 75 * float(line[name] or 0) / full for name in _ENDS}
-    zero, effect = 25.0, place["effect"]
-    found = {"a": min(zero, effect), "b": max(zero, effect)}
+    ends = {"value": float(line["effect"])}
     if line["random_lo"]:
-        found |= {"c": place["random_lo"], "d": place["random_hi"]}
-    return ";".join(f"--{name}:{min(max(x, 0), 100):.1f}%" for name, x in found.items())
+        ends |= {"low": float(line["random_lo"]), "high": float(line["random_hi"])}
+    return marks.bar(ends, full)

@@ -25,10 +25,23 @@ def _pairs(plan: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
+def _units(plan: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Tasks of dictionaries that are not native: their units stand on one axis with the others."""
+    found = {
+        (model, task): None
+        for model, facts in plan["models"].items()
+        for dictionary, covered in facts["dictionaries"].items()
+        for task in covered["tasks"]
+        if dictionary != plan["native"]
+    }
+    return [{"model": model, "task": task} for model, task in found]
+
+
 def inputs(plan: Mapping[str, Any]) -> list[str]:
     """Files of the results folder that this section reads."""
     drawn = ["ablation.{model}.{dictionary}".format(**names) for names in _pairs(plan)]
     drawn += ["faithfulness.{model}.{dictionary}.{task}".format(**names) for names in _tasks(plan)]
+    drawn += ["units.{model}.{task}".format(**names) for names in _units(plan)]
     names = ("faithfulness", "sizes", "summary", "tests", "summaries", "stability")
     tables = [f"tables/{name}.csv" for name in names]
     return tables + [f"figures/{name}.svg" for name in drawn]
@@ -78,6 +91,14 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
             for line in stability.where(**names, method=method, task="all")
         ],
         "overview": overview,
+        "units": [
+            {
+                "names": names,
+                "figure": "units.{model}.{task}".format(**names),
+                "sizes": sizes.where(**names),
+            }
+            for names in _units(plan)
+        ],
         "figures": figures,
         "sizes": sizes,
         "shown": [line for figure in figures for line in figure["sizes"]],
