@@ -42,14 +42,14 @@ def inputs(plan: Mapping[str, Any]) -> list[str]:
     drawn = ["ablation.{model}.{dictionary}".format(**names) for names in _pairs(plan)]
     drawn += ["faithfulness.{model}.{dictionary}.{task}".format(**names) for names in _tasks(plan)]
     drawn += ["units.{model}.{task}".format(**names) for names in _units(plan)]
-    names = ("faithfulness", "sizes", "summary", "tests", "summaries", "stability")
+    names = ("faithfulness", "errors", "sizes", "summary", "tests", "summaries", "stability")
     tables = [f"tables/{name}.csv" for name in names]
     return tables + [f"figures/{name}.svg" for name in drawn]
 
 
 def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
     """The overview per model, and one figure per task with the sizes reached."""
-    results.table("faithfulness")
+    results.table("faithfulness"), results.table("errors")
     sizes, tests = results.table("sizes"), results.table("tests")
     areas, stability = results.table("summaries"), results.table("stability")
     method = plan["report"]["method"]
