@@ -111,6 +111,7 @@ def make_tables(root: Path) -> None:
         competence=competence,
         output=out / "faithfulness.csv",
         sizes=out / "sizes.csv",
+        errors=out / "errors.csv",
         tests=out / "tests.csv",
         summaries=out / "summaries.csv",
     )
@@ -230,6 +231,7 @@ def make_figures(root: Path) -> None:
         call(
             "plot_units",
             faithfulness=tables / "faithfulness.csv",
+            errors=tables / "errors.csv",
             model=MODEL,
             native=DICTIONARY,
             task=task,

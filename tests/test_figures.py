@@ -181,12 +181,15 @@ def test_faithfulness_plots_the_rows_of_its_task_and_method_only():
 
 
 def test_all_units_stand_on_one_axis_with_shares_of_their_own_features():
-    table = [
-        row
-        for row in tables.read_csv(report_chain.results() / "tables" / "faithfulness.csv")
-        if (row["model"], row["task"], row["method"]) == ("demo", "ioi", "eap-ig-inputs")
-        and (row["intervention"], row["mode"]) == ("node", "circuit")
-    ]
+    table = {
+        name: [
+            row
+            for row in tables.read_csv(report_chain.results() / "tables" / f"{name}.csv")
+            if (row["model"], row["task"], row["method"]) == ("demo", "ioi", "eap-ig-inputs")
+            and (row["intervention"], row["mode"]) == ("node", "circuit")
+        ]
+        for name in ("faithfulness", "errors")
+    }
     rows = tables.read_csv(csv_of("units", "ioi"))
     assert {(row["dictionary"], row["partition"]) for row in rows} == {
         *((DICTIONARY, name) for name in units.PARTITIONS),
@@ -194,14 +197,16 @@ def test_all_units_stand_on_one_axis_with_shares_of_their_own_features():
     }
     for row in rows:
         same = [
-            r for r in table if all(r[n] == row[n] for n in ("dictionary", "partition", "error"))
+            other
+            for other in table[row["table"]]
+            if all(other[name] == row[name] for name in ("dictionary", "partition", "error"))
         ]
         assert row["f_ratio"] in {r["f_ratio"] for r in same if r["features"] == row["features"]}
         every = max(int(r["features"]) for r in same)
         assert float(row["share"]) == pytest.approx(int(row["features"]) / every)
         assert row["native"] == ("true" if row["dictionary"] == DICTIONARY else "false")
-        assert row["main"] == ("true" if row["error"] in ("", "in-graph") else "false")
-    assert {row["error"] for row in rows if row["dictionary"] == SPARSE} == set(ERRORS)
+    policies = {(row["table"], row["error"]) for row in rows if row["dictionary"] == SPARSE}
+    assert policies == {("faithfulness", "in-graph"), *(("errors", policy) for policy in ERRORS)}
 
 
 def test_the_policies_for_error_nodes_have_panels_of_their_own():
@@ -212,7 +217,8 @@ def test_the_policies_for_error_nodes_have_panels_of_their_own():
         wanted = [
             row
             for row in rows
-            if (row["dictionary"], row["partition"], row["error"]) == (SPARSE, "features", policy)
+            if (row["table"], row["dictionary"], row["partition"], row["error"])
+            == ("errors", SPARSE, "features", policy)
         ]
         assert line.get_ydata().tolist() == [float(row["f_ratio"]) for row in wanted]
         assert line.get_xdata().tolist() == [float(row["nodes"]) for row in wanted]
@@ -220,21 +226,6 @@ def test_the_policies_for_error_nodes_have_panels_of_their_own():
     assert words.count("single features") == 2 and {DICTIONARY, SPARSE} <= set(words)
     native = units.draw([row for row in rows if row["dictionary"] == DICTIONARY])
     assert len(native.axes) == 2
-
-
-def test_curves_of_one_dictionary_are_those_of_its_first_policy():
-    table = tables.read_csv(report_chain.results() / "tables" / "faithfulness.csv")
-    rows = faithfulness.select(table, ("demo", SPARSE, "ioi"), "eap-ig-inputs")
-    expected = [
-        row["f_ratio"]
-        for row in table
-        if (row["model"], row["dictionary"], row["task"]) == ("demo", SPARSE, "ioi")
-        and (row["method"], row["error"]) == ("eap-ig-inputs", "in-graph")
-        and (row["intervention"], row["mode"])
-        in (("edge", "circuit"), ("edge", "complement"), ("node", "circuit"))
-        and row["f_ratio"]
-    ]
-    assert [row["f_ratio"] for row in rows] == expected
 
 
 def test_units_of_several_dictionaries_never_look_alike():

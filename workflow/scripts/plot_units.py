@@ -8,9 +8,8 @@ from connectome.plots.units import COLUMNS, draw, select
 
 
 def main(args):
-    rows = select(
-        tables.read_csv(args.faithfulness), args.model, args.task, args.cfg["method"], args.native
-    )
+    sources = {name: tables.read_csv(getattr(args, name)) for name in ("faithfulness", "errors")}
+    rows = select(sources, args.model, args.task, args.cfg["method"], args.native)
     tables.write_csv(args.output, rows, COLUMNS)
     style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
 
@@ -18,6 +17,7 @@ def main(args):
 if __name__ == "__main__":
     parser = command.parser(__doc__)
     parser.add_argument("--faithfulness", type=Path, required=True, help="faithfulness.csv")
+    parser.add_argument("--errors", type=Path, required=True, help="errors.csv")
     parser.add_argument("--model", required=True)
     parser.add_argument("--native", required=True, help="dictionary of the native features")
     parser.add_argument("--task", required=True)

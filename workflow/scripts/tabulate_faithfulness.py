@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from connectome import arrays, command, policies, tables
+from connectome import arrays, command, tables
 from connectome.tabulate import faithfulness, verdicts
 from connectome.tabulate.identity import fields
 
@@ -18,12 +18,15 @@ def main(args):
         return [(fields(path, template), tables.read_table(path).to_pylist()) for path in paths]
 
     evaluations = read(args.evaluations, "{model}/{dictionary}/evaluation/{task}.parquet")
-    found = faithfulness.rows(evaluations, competent)
+    every = faithfulness.rows(evaluations, competent)
+    if args.errors is not None:
+        of_errors = [row for row in every if row["error"]]
+        tables.write_csv(args.errors, of_errors, faithfulness.COLUMNS)
+    found = faithfulness.shown(every)
     tables.write_csv(args.output, found, faithfulness.COLUMNS)
-    main = policies.main_rows(found)
-    sizes = faithfulness.size_rows(main, args.cfg["faithfulness"])
+    sizes = faithfulness.size_rows(found, args.cfg["faithfulness"])
     tables.write_csv(args.sizes, sizes, faithfulness.SIZE_COLUMNS)
-    tables.write_csv(args.tests, verdicts.test_rows(main), verdicts.TEST_COLUMNS)
+    tables.write_csv(args.tests, verdicts.test_rows(found), verdicts.TEST_COLUMNS)
     curves = read(args.curves, "{model}/{dictionary}/evaluation/{task}.summaries.parquet")
     summaries = verdicts.summary_rows(curves, competent)
     tables.write_csv(args.summaries, summaries, verdicts.SUMMARY_COLUMNS)
@@ -36,6 +39,7 @@ if __name__ == "__main__":
     parser.add_argument("--competence", type=Path, nargs="+", required=True, metavar="RECORD")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--sizes", type=Path, required=True)
+    parser.add_argument("--errors", type=Path, help="runs under each policy of errors")
     parser.add_argument("--tests", type=Path, required=True)
     parser.add_argument("--summaries", type=Path, required=True)
     command.run(main, parser)

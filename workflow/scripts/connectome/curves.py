@@ -47,6 +47,7 @@ SUMMARIES: dict[str, type] = {
     "method": str,
     "ablation": str,
     "intervention": str,
+    "error": str,  # one of parts.ERRORS; "" where no part is the error of a dictionary
     "ranking": str,
     "points": int,
     "k_min": float,

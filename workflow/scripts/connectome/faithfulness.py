@@ -25,7 +25,7 @@ MEASURES: dict[str, type] = {
     "method": str,
     "ablation": str,
     "intervention": str,
-    "error": str,
+    "error": str,  # one of parts.ERRORS; "" where no part is the error of a dictionary
     "mode": str,
     "ranking": str,
     "requested": int,

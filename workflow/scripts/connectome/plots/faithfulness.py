@@ -8,7 +8,6 @@ from matplotlib.lines import Line2D
 
 import connectome.plots.style as style
 from connectome.plots.palette import MUTED, PAPER, Series, series_of
-from connectome.policies import main_rows
 
 COLUMNS = (
     "partition",
@@ -42,7 +41,7 @@ def select(
     wanted = {(intervention, mode) for intervention, mode, _ in _PANELS}
     return [
         {name: row[name] for name in COLUMNS}
-        for row in main_rows(faithfulness)
+        for row in faithfulness
         if tuple(row[name] for name in _NAMES) == tuple(names)
         and row["method"] == method
         and (row["intervention"], row["mode"]) in wanted

@@ -14,12 +14,11 @@ from matplotlib.lines import Line2D
 import connectome.plots.style as style
 from connectome.plots.faithfulness import draw_curve, handle, limit
 from connectome.plots.palette import ERROR_POLICIES, MUTED, SERIES, Series, unit_series
-from connectome.policies import main_rows
 
 PARTITIONS = ("features", "rois_attribution", "rois", "heads", "modules", "random")
 _OF_SPARSE = ("features", "rois_attribution", "rois", "random")  # the others have no features of it
 COLUMNS = (
-    *("dictionary", "native", "partition", "error", "main", "nodes", "features", "share"),
+    *("table", "dictionary", "native", "partition", "error", "nodes", "features", "share"),
     *("f_ratio", "f_lo", "f_hi", "competent"),
 )
 _SIZES = (("nodes", "nodes kept"), ("share", "share of the features in its parts"))
@@ -27,29 +26,45 @@ Row = dict[str, Any]
 
 
 def select(
-    faithfulness: Iterable[Mapping[str, str]], model: str, task: str, method: str, native: str
+    sources: Mapping[str, Iterable[Mapping[str, str]]],
+    model: str,
+    task: str,
+    method: str,
+    native: str,
 ) -> list[Row]:
-    """Rows of one task under one method from faithfulness.csv, with the share of all features.
+    """Rows of one task under one method from both tables, with their share of all features.
 
-    native: the dictionary of the native features. `main`: rows of graphs without error nodes, and
-    of the first policy for them.
+    sources: rows of `faithfulness`, and of `errors` with the runs under each policy for error
+    nodes. native: the dictionary of the native features.
     """
-    rows = [
+    return [
+        row | {"table": table, "native": row["dictionary"] == native}
+        for table, every in sources.items()
+        for row in _with_share(_of_units(every, model, task, method, native))
+    ]
+
+
+def _of_units(
+    rows: Iterable[Mapping[str, str]], model: str, task: str, method: str, native: str
+) -> list[Mapping[str, str]]:
+    return [
         row
-        for row in faithfulness
+        for row in rows
         if (row["model"], row["task"], row["method"]) == (model, task, method)
         and (row["intervention"], row["mode"]) == ("node", "circuit")
         and row["partition"] in (PARTITIONS if row["dictionary"] == native else _OF_SPARSE)
         and row["f_ratio"]
     ]
+
+
+def _with_share(rows: list[Mapping[str, str]]) -> list[Row]:
     every: dict[tuple[str, ...], float] = {}
     for row in rows:
         key = _curve_of(row)
         every[key] = max(every.get(key, 0.0), float(row["features"]))
-    main = {id(row) for row in main_rows(rows)}
+    kept = [name for name in COLUMNS if name not in ("table", "native", "share")]
     return [
-        {name: row[name] for name in COLUMNS if name not in ("native", "main", "share")}
-        | {"native": row["dictionary"] == native, "main": id(row) in main}
+        {name: row[name] for name in kept}
         | {"share": float(row["features"]) / every[_curve_of(row)]}
         for row in rows
         if every[_curve_of(row)]
@@ -63,12 +78,14 @@ def _curve_of(row: Mapping[str, str]) -> tuple[str, ...]:
 def draw(rows: list[dict[str, str]]) -> Figure:
     """All units over nodes kept and over the share of features; below, per dictionary that is not
     exact, what becomes of its error nodes."""
-    sparse = list(dict.fromkeys(row["dictionary"] for row in rows if row["error"]))
+    main, errors = (
+        [row for row in rows if row["table"] == table] for table in ("faithfulness", "errors")
+    )
+    sparse = list(dict.fromkeys(row["dictionary"] for row in errors))
     figure = style.new(style.PAGE, 3.2 + 2.1 * len(sparse))
     grid = figure.subplots(
         1 + len(sparse), 2, sharey="row", squeeze=False, height_ratios=[1.4] + [1] * len(sparse)
     )
-    main = [row for row in rows if row["main"] == "true"]
     order = {name: i for i, name in enumerate(PARTITIONS)}
     native = {row["dictionary"] for row in main if row["native"] == "true"}
     units = sorted(
@@ -83,7 +100,7 @@ def draw(rows: list[dict[str, str]]) -> Figure:
         _finish(grid[0, column], "ab"[column], label)
     outside += limit(grid[0, 0], main)
     for line, dictionary in enumerate(sparse, start=1):
-        of = [row for row in rows if row["dictionary"] == dictionary]
+        of = [row for row in errors if row["dictionary"] == dictionary]
         partition = next(p for p in PARTITIONS if any(row["partition"] == p for row in of))
         for column, (size, label) in enumerate(_SIZES):
             axes = grid[line, column]

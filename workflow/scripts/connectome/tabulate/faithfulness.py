@@ -1,5 +1,8 @@
 """faithfulness.csv: every ablation run; sizes.csv: the smallest circuit that is faithful enough.
 
+Where parts are errors of dictionaries, these and the page show the first policy of them that was
+run; errors.csv has the runs under each.
+
 p values are corrected here, where all tasks, methods, partitions and sizes are together.
 """
 
@@ -12,8 +15,8 @@ from connectome.tabulate.identity import Row, defined
 
 NAMES = ("model", "dictionary", "task", "competent")
 COLUMNS = (*NAMES, *MEASURES, *(f"{test}_adj" for test in TESTS))
-_FAMILY = ("model", "dictionary", "intervention", "error", "mode")
-_SERIES = (*NAMES, "partition", "method", "ablation", "intervention", "error")
+_FAMILY = ("model", "dictionary", "error", "intervention", "mode")
+_SERIES = (*NAMES, "partition", "method", "ablation", "intervention")
 _SIZE = ("ranking", "requested", "selected", "edges", "nodes", "features", "weighted", "k")
 _OF_CHOSEN = ("p_equivalent_adj", "p_different_adj", "pairs", "distinct")
 SIZE_COLUMNS = (
@@ -47,9 +50,9 @@ def rows(
 ) -> list[Row]:
     """All evaluation rows with model, dictionary, task and whether the model can do the task.
 
-    `p_adj` and its like are Benjamini-Hochberg p values of one family per test, intervention,
-    policy for error nodes and mode (circuit: is it sufficient? complement: is it necessary?) of a
-    model and dictionary: all tasks that the model can do x methods x partitions x sizes.
+    `p_adj` and its like are Benjamini-Hochberg p values of one family per test, intervention and
+    mode (circuit: is it sufficient? complement: is it necessary?) of a model and dictionary, and
+    policy of errors: all tasks that the model can do x methods x partitions x sizes.
     """
     result = [
         dict(names)
@@ -69,6 +72,17 @@ def rows(
             for row, value in zip(family, found, strict=True):
                 row[f"{test}_adj"] = value
     return result
+
+
+def shown(rows: Iterable[Row]) -> list[Row]:
+    """Rows under the first policy of errors of each model, dictionary, task and partition."""
+    first: dict[tuple[Any, ...], Any] = {}
+    key = (*NAMES[:3], "partition")
+    return [
+        row
+        for row in rows
+        if first.setdefault(tuple(row[name] for name in key), row["error"]) == row["error"]
+    ]
 
 
 def size_rows(faithfulness: Iterable[Row], target: float) -> list[Row]:

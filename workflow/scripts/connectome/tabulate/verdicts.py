@@ -5,7 +5,7 @@ from typing import Any
 
 from connectome.curves import AREAS, SHARES, SUMMARIES
 from connectome.significance import needed_at_floor
-from connectome.tabulate.faithfulness import NAMES
+from connectome.tabulate.faithfulness import NAMES, shown
 from connectome.tabulate.identity import Row, defined, median
 
 LEVEL = 0.05
@@ -33,7 +33,10 @@ TEST_COLUMNS = (
     "level",
 )
 SUMMARY_COLUMNS = (*NAMES, *SUMMARIES)
-_CURVE = ("model", "dictionary", "partition", "method", "ablation", "intervention", "ranking")
+_CURVE = (
+    *("model", "dictionary", "partition", "method", "ablation", "intervention", "error"),
+    "ranking",
+)
 _TESTS = {"circuit": "sufficient", "complement": "necessary"}
 
 
@@ -41,7 +44,9 @@ def summary_rows(
     summaries: Iterable[tuple[Mapping[str, str], Iterable[Mapping[str, Any]]]],
     competent: Mapping[tuple[str, str], bool],
 ) -> list[Row]:
-    """Summaries of all curves with model, dictionary, task, and whether the model can do it.
+    """Summaries of curves with model, dictionary, task, and whether the model can do it.
+
+    Where parts are errors of dictionaries, curves are those under the first policy of them.
 
     Rows of the task "all" hold the median of each area over the tasks that the model can do; there
     the smallest and the largest stand in place of the interval.
@@ -53,6 +58,7 @@ def summary_rows(
         for names, found in summaries
         for row in found
     ]
+    result = shown(result)
     curves: dict[tuple[Any, ...], list[Row]] = {}
     for row in result:
         if row["competent"]:
