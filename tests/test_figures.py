@@ -9,11 +9,10 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-import connectome.plots.units as units
 import report_chain
 from conftest import ROOT, SCRIPTS
 from connectome import tables
-from connectome.plots import circuit, covariance, faithfulness, palette, style
+from connectome.plots import circuit, covariance, faithfulness, palette, style, units
 from connectome.plots.literal import visible
 from report_chain import CFG, SUFFIXES
 from synthetic_results import CANNOT, DICTIONARY, ERRORS, NASTY, SPARSE
