@@ -278,12 +278,14 @@ def engine_dictionaries(wildcards):
 
 def attention_dictionaries(wildcards):
     """Those of them that stand for attention modules."""
-    return [path for path in engine_dictionaries(wildcards) if "/attn." in path]
+    return [
+        path for path in engine_dictionaries(wildcards) if Path(path).parent.name.startswith("attn")
+    ]
 
 
 def attention_parts(wildcards):
     """Part files of the features of attention sites."""
-    return [path for path in encoded_parts(wildcards) if "/attn." in path]
+    return [path for path in encoded_parts(wildcards) if Path(path).parent.name.startswith("attn")]
 
 
 def foreign_files(wildcards):
@@ -436,8 +438,8 @@ def of_attention(pattern):
 
 def of_sparse(pattern):
     """Files of a pattern for every model and each of its dictionaries of features with circuits."""
-    native = f"/{NATIVE}/"
-    return [path for path in of_traced(pattern) if native not in path]
+    every = of_traced(pattern)
+    return [path for path in every if NATIVE not in path.split("/")]
 
 
 def of_native(pattern, models=MODELS):
