@@ -321,7 +321,7 @@ def evaluated():
 
 
 def test_evaluation_has_a_row_for_each_policy_of_errors(evaluated):
-    """None for whole modules; random circuits under the first policy alone."""
+    """None for whole modules; complements and random circuits under the first policy alone."""
     _, _, graphs, rows, found, _ = evaluated
     policies = {}
     for row in rows:
@@ -332,8 +332,11 @@ def test_evaluation_has_a_row_for_each_policy_of_errors(evaluated):
         ("modules", ""),
         ("rois", "in-graph"),
     }
-    assert all(("p" in row) <= (row["error"] in ("", "in-graph")) for row in rows)
-    table, _ = evaluation.tables(
+    first = [row for row in rows if row["error"] in ("", "in-graph")]
+    others = [row for row in rows if row not in first]
+    assert {row["mode"] for row in first} == {"circuit", "complement"}
+    assert {row["mode"] for row in others} == {"circuit"} and not any("p" in row for row in others)
+    table, summaries = evaluation.tables(
         evaluation.all_curves(found, np.full((1, 5), 0.2)),
         ablation="counterfactual",
         ranking="absolute",
@@ -341,6 +344,9 @@ def test_evaluation_has_a_row_for_each_policy_of_errors(evaluated):
         **evaluation.counts(found),
     )
     assert set(table["error"].to_pylist()) == {"", *every}
+    for row in summaries.to_pylist():
+        assert row["cpr"] is not None
+        assert (row["leak"] is not None) == (row["error"] in ("", "in-graph"))
     listed = tabulated.rows(
         [({"model": "m", "dictionary": "d", "task": "t"}, table.to_pylist())], {("m", "t"): True}
     )

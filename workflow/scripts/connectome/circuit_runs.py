@@ -22,6 +22,7 @@ from connectome.transformer import Transformer
 Array = np.ndarray
 Row = dict[str, Any]
 MEASURES = ("metric", "kl", "accuracy")
+MODES = ("circuit", "complement")
 
 
 class Run(NamedTuple):
@@ -40,7 +41,7 @@ class Plan(NamedTuple):
     """All runs of a task, and what the curves are that they belong to (JSON)."""
 
     runs: list[Run]
-    curves: list[Row]  # partition, method, intervention, error, total, circuits: sizes of each
+    curves: list[Row]  # partition, method, intervention, error, modes, total, circuits: their sizes
     nulls: list[Row]  # partition, error, size
 
 
@@ -60,9 +61,10 @@ def plan(
 
     nodes, edges: the tables of scores. Partitions without edge scores (single features) are
     ablated by nodes alone. Graphs with errors of dictionaries are run under each policy of
-    `error`; where errors are no part of a circuit, circuits are selected without them. Random
-    circuits, under the first policy alone, are drawn from the seed, their size and number, so that
-    they are the same in every shard. settings: the configuration's section `evaluation`.
+    `error`; where errors are no part of a circuit, circuits are selected without them. Complements
+    and random circuits run under the first policy alone. Random ones are drawn from the seed, their
+    size and number, so that they are the same in every shard. settings: the configuration's section
+    `evaluation`.
     """
     found = Plan([], [], [])
     for name in settings["partitions"]:
@@ -72,7 +74,7 @@ def plan(
                 known = ", ".join(parts.ERRORS)
                 raise ConfigError(f"evaluation.error: {error!r} is not known; known: {known}")
             fixed = parts.with_fixed_errors(graph) if error not in ("", "in-graph") else graph
-            drawn = place > 0
+            drawn, modes = place > 0, MODES[:1] if place else MODES
             for method in [*settings["methods"], "exact"]:
                 curve = {"partition": name, "method": method, "error": error}
                 of_edges = part_graphs.rows_of(edges, name, method)
@@ -83,13 +85,13 @@ def plan(
                         drawn = True
                     circuits = _edge_circuits(fixed, scores, settings)
                     by = curve | {"intervention": "edge"}
-                    _add_curve(found, by, fixed, fixed.edge_count, circuits)
+                    _add_curve(found, by, fixed, fixed.edge_count, circuits, modes)
                 of_nodes = part_graphs.rows_of(nodes, name, method)
                 if len(of_nodes):
                     scores = of_nodes["score"].to_numpy()
                     circuits = _node_circuits(fixed, scores, settings)
                     by = curve | {"intervention": "node"}
-                    _add_curve(found, by, fixed, len(fixed.candidates), circuits)
+                    _add_curve(found, by, fixed, len(fixed.candidates), circuits, modes)
     return found
 
 
@@ -170,11 +172,12 @@ def _add_curve(
     graph: PartGraph,
     total: int,
     circuits: tuple[list[Row], Array, Array],
+    modes: Sequence[str],
 ) -> None:
     """The circuits of one partition, method and intervention, and what each leaves out."""
     about, *masks = circuits
-    to.curves.append({**curve, "total": total, "circuits": about})
-    for mode, kept in zip(("circuit", "complement"), masks, strict=True):
+    to.curves.append({**curve, "modes": list(modes), "total": total, "circuits": about})
+    for mode, kept in zip(modes, masks, strict=False):
         run = curve_name(curve, mode)
         to.runs.append(Run(run, graph, curve["error"], curve["intervention"], kept))
 

@@ -65,15 +65,15 @@ def summarise(
     sizes: Array,
     total: int,
     circuits: Array,
-    complements: Array,
+    complements: Array | None,
     reference: Reference,
     weights: Array,
 ) -> dict[str, Any]:
     """Areas of one curve, each with its bootstrap interval.
 
     sizes (points,): edges after pruning, or nodes kept, of `total`; circuits, complements: their
-    metric (points, n); weights (draws, n) resample numerators and denominators together.
-    `cpr_empty` is the CPR of circuits that keep nothing but for the last of them: the part of CPR
+    metric (points, n), None where they were not run; weights (draws, n) resample numerators and
+    denominators together. `cpr_empty` is the CPR of circuits that keep nothing but for the last of them: the part of CPR
     that every curve gets for nothing. Values are None where there is no gap to share.
     """
     order = np.argsort(sizes, kind="stable")
@@ -86,7 +86,11 @@ def summarise(
     }
     whole = np.full((1, len(reference.model)), 1 / len(reference.model))
     for name, area in AREAS.items():
-        metric = (complements if name == "leak" else circuits)[order]
+        of = complements if name == "leak" else circuits
+        if of is None:
+            record |= dict.fromkeys((name, f"{name}_lo", f"{name}_hi"))
+            continue
+        metric = of[order]
         value = float(area(k, shares(metric, reference, whole))[0])
         low, high = interval(area(k, shares(metric, reference, weights)))
         found = {name: value, f"{name}_lo": low, f"{name}_hi": high}

@@ -106,7 +106,7 @@ def _curve(
     of_edges, circuits = about["intervention"] == "edge", about["circuits"]
     tested = null_sizes.get((about["partition"], about["error"]), []) if of_edges else []
     reference = found.reference_of(about["error"])
-    measured = {mode: found.run(curve_name(about, mode)) for mode in ("circuit", "complement")}
+    measured = {mode: found.run(curve_name(about, mode)) for mode in about["modes"]}
     rows = []
     for mode, values in measured.items():
         for i, circuit in enumerate(circuits):
@@ -129,7 +129,7 @@ def _curve(
         np.array([circuit["edges" if of_edges else "requested"] for circuit in circuits]),
         about["total"],
         measured["circuit"]["metric"],
-        measured["complement"]["metric"],
+        measured["complement"]["metric"] if "complement" in measured else None,
         reference,
         weights,
     )
