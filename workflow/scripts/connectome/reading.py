@@ -229,8 +229,9 @@ class Circuit:
     ) -> pd.DataFrame:
         """Next tokens after a prompt of yours, in the whole model and in a circuit.
 
-        Errors of dictionaries are parts like others (policy `in-graph`). Edges outside `mask` carry what the `corrupted` prompt gives (it has equally many tokens);
-        without one the mean over the task's discovery prompts, or with `ablation="zero"` nothing.
+        Errors of dictionaries are parts like others (policy `in-graph`). Edges outside `mask` carry
+        what the `corrupted` prompt gives (it has equally many tokens); without one the mean over
+        the task's discovery prompts, or with `ablation="zero"` nothing.
         One row for each of the `top` tokens of either: token, logit_model, logit_circuit, p_model,
         p_circuit.
         """
