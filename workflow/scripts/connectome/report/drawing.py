@@ -83,7 +83,7 @@ def indexed(png: str) -> str:
     from PIL import Image  # matplotlib brings it
 
     image = Image.open(io.BytesIO(base64.b64decode(png)))
-    if image.convert("RGBA").getextrema()[3] != (255, 255):  # type: ignore[index]
+    if image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         return png
     values = image.convert("RGB").tobytes()
     pixels = [values[start : start + 3] for start in range(0, len(values), 3)]
