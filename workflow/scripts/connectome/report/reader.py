@@ -27,10 +27,10 @@ class Line:
         return number(self.fields[column], form, self.table, self.index, column)
 
     def between(self, form: str, low: str = "lo", high: str = "hi") -> Html:
-        """`[lo, hi]` of the same row."""
+        """`[lo, hi]` of the same row, never broken over two lines."""
         if not (self.fields[low] and self.fields[high]):
             return undefined(f"{self.table}: {low} or {high} is empty")
-        return Html(f"[{self.n(low, form)}, {self.n(high, form)}]")
+        return Html(f"[{self.n(low, form)},\u00a0{self.n(high, form)}]")
 
 
 @dataclass(frozen=True)
