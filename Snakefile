@@ -31,6 +31,7 @@ include: "rules/comparison.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
 include: "rules/provenance.smk"
+include: "rules/unfinished.smk"
 
 
 # On a cluster these run where it is submitted from: seconds each, and a place in a queue takes longer.

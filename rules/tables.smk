@@ -299,6 +299,7 @@ rule tabulate_summary:
         "<results>/tables/roi_scores.csv",
         "<results>/tables/sizes.csv",
         "<results>/tables/agreement.csv",
+        [f"<results>/{path}" for path in page.inputs(PLAN) if path == "tables/dictionaries.csv"],
     output:
         "<results>/tables/summary.csv",
     log:

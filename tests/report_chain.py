@@ -158,7 +158,10 @@ def make_tables(root: Path) -> None:
     )
     quality = synthetic_features.quality_rows(MODEL, SPARSE, SPARSE_SITES)
     write_csv(out / "dictionaries.csv", quality, synthetic_features.QUALITY)
-    names = ("models", "competence", "sites", "rois", "roi_scores", "sizes", "agreement")
+    names = (
+        *("models", "competence", "sites", "rois", "roi_scores", "sizes", "agreement"),
+        "dictionaries",
+    )
     call(
         "tabulate_summary",
         tables=[out / f"{name}.csv" for name in names],

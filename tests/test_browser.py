@@ -48,17 +48,17 @@ def visit(browser):
     """Opens the page offline; at the end nothing was fetched and nothing was complained about."""
     contexts, complaints, requests = [], [], []
 
-    def open_page(hash_="", width=1280, height=900, **options):
+    def open_page(hash_="", width=1280, height=900, page=None, **options):
         viewport = {"width": width, "height": height}
         context = browser.new_context(viewport=viewport, offline=True, **options)
         contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto((report_chain.results() / "report.html").as_uri() + hash_)
-        return page
+        tab = context.new_page()
+        tab.set_default_timeout(10_000)
+        tab.on("request", lambda request: requests.append(request.url))
+        tab.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.goto((page or report_chain.results() / "report.html").as_uri() + hash_)
+        return tab
 
     yield open_page
     for context in contexts:

@@ -215,7 +215,7 @@
     save.addEventListener("click", () => download(name, csv(source)));
     const frame = make("div", { className: "table", tabIndex: 0 },
       make("table", {}, head, body));
-    frame.setAttribute("role", "region");
+    frame.setAttribute("role", "group");
     frame.setAttribute("aria-label", name);
     details.querySelector("pre").replaceWith(
       make("div", { className: "search" }, filter, count, save), frame, more);

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from connectome import command
-from connectome.report.build import build
+from connectome.report.build import build, unfinished_path
 
 FRAGMENTS = Path(__file__).resolve().parents[1] / "report"
 
@@ -12,6 +12,7 @@ def main(args):
     page = build(args.output.parent, args.cfg, FRAGMENTS)
     with command.atomic(args.output) as temporary:
         temporary.write_text(page, encoding="utf-8")
+    unfinished_path(args.output).unlink(missing_ok=True)  # an earlier run that failed left it
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from connectome.command import atomic
 from connectome.errors import DataError
 from connectome.plots.palette import SERIES, THEME
 from connectome.report import drawing, marks, sections
 from connectome.report.marks import Html
 from connectome.report.reader import Line, Results, Table
+from connectome.report.unfinished import Unfinished
 
 STATIC_ROWS = 20
 _LARGEST = 8_000_000  # bytes; above it the page opens slowly
@@ -18,11 +20,14 @@ _POLICY = (
 )
 
 
-def build(results: Path, plan: Mapping[str, Any], fragments: Path) -> str:
+def build(
+    results: Path, plan: Mapping[str, Any], fragments: Path, left: Unfinished | None = None
+) -> str:
     """The text of the page: a pure function of the files, the plan and the fragments.
 
     results: folder with `tables/` and `figures/`; what is missing there is said on the page, with
-    the command that makes it. Raises DataError for a damaged table, or a page above 8 MB.
+    the command that makes it. Of a run that failed, `left` says what it left; then the page says
+    first that it is unfinished. Raises DataError for a damaged table, or a page above 8 MB.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -33,7 +38,7 @@ def build(results: Path, plan: Mapping[str, Any], fragments: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found = Results(results)
+    found = Results(results, left.unmade if left else ())
     environment.globals |= {
         "token": marks.token,
         "tokens": marks.tokens,
@@ -50,9 +55,16 @@ def build(results: Path, plan: Mapping[str, Any], fragments: Path) -> str:
         name = module.__name__.rpartition(".")[2]
         context = module.context(found, plan)
         body = environment.get_template(f"sections/{name}.html").render(context)
+        if left and (gone := [path for path in module.inputs(plan) if path in left.unmade]):
+            body = _with_reasons(environment, body, gone, module.inputs(plan), left)
         parts.append({"id": name, "title": module.TITLE, "body": Html(body)})
+    title = plan["report"]["name"]
+    if left:
+        title = f"unfinished: {title}"
+        body = environment.get_template("unfinished.html").render(left=left)
+        parts.insert(0, {"id": "unfinished", "title": "Unfinished run", "body": Html(body)})
     page = environment.get_template("page.html").render(
-        title=plan["report"]["name"],
+        title=title,
         policy=_POLICY,
         style=Html(_theme() + (fragments / "style.css").read_text(encoding="utf-8")),
         script=Html((fragments / "report.js").read_text(encoding="utf-8")),
@@ -68,6 +80,37 @@ def build(results: Path, plan: Mapping[str, Any], fragments: Path) -> str:
             f"sections: {blocks}; list fewer partitions in report.circuits or fewer sites"
         )
     return page
+
+
+def _with_reasons(
+    environment: Any, body: str, gone: list[str], every: list[str], left: Unfinished
+) -> str:
+    """A section of an unfinished page: why it lacks what is gone, and then what it has.
+
+    A section that has no table of its own left has nothing to say but that.
+    """
+    tables = [path for path in every if path.startswith("tables/")] or every
+    lacking = [path for path in tables if path in gone] or gone
+    why = environment.get_template("unmade.html").render(
+        left=left, gone=len(gone), every=len(every), lacking=lacking, behind=left.behind(gone)
+    )
+    return why if set(tables) <= set(gone) else why + body
+
+
+def unfinished_path(page: Path) -> Path:
+    """Where the page of a run that failed lies, beside the one that it did not make."""
+    return page.with_suffix(f".unfinished{page.suffix}")
+
+
+def write_unfinished(
+    page: Path, plan: Mapping[str, Any], fragments: Path, left: Unfinished
+) -> Path:
+    """Write the page of a run that failed, and return where it lies."""
+    path = unfinished_path(page)
+    text = build(page.parent, plan, fragments, left)
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
 
 
 def _theme() -> str:

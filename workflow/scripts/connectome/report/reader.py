@@ -1,7 +1,7 @@
 """Tables and drawings of a results folder, as the page reads them; standard library only."""
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,10 +27,10 @@ class Line:
         return number(self.fields[column], form, self.table, self.index, column)
 
     def between(self, form: str, low: str = "lo", high: str = "hi") -> Html:
-        """`[lo, hi]` of the same row."""
+        """`[lo, hi]` of the same row, never broken over two lines."""
         if not (self.fields[low] and self.fields[high]):
             return undefined(f"{self.table}: {low} or {high} is empty")
-        return Html(f"[{self.n(low, form)}, {self.n(high, form)}]")
+        return Html(f"[{self.n(low, form)},\u00a0{self.n(high, form)}]")
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,15 @@ class Absent:
 
 
 class Results:
-    """A results folder. Files that are missing are told apart from files that are empty."""
+    """A results folder. Files that are missing are told apart from files that are empty.
 
-    def __init__(self, root: Path) -> None:
+    unmade: files below the folder that count as missing, whatever lies there: a run that failed
+    was to make them anew.
+    """
+
+    def __init__(self, root: Path, unmade: Collection[str] = ()) -> None:
         self._root = root
+        self._unmade = unmade
         self._tables: dict[str, Table] = {}
 
     def table(self, name: str) -> Table:
@@ -82,7 +87,7 @@ class Results:
 
     def _read(self, name: str) -> Table:
         path = self._root / "tables" / f"{name}.csv"
-        if not path.is_file():
+        if not self._is_there(f"tables/{name}.csv"):
             return Table(f"{name}.csv", missing=True)
         try:
             with open(path, encoding="utf-8", newline="") as file:
@@ -102,8 +107,11 @@ class Results:
 
     def drawing(self, name: str) -> str | None:
         """The SVG text of `figures/NAME.svg`, None where it is missing."""
-        path = self._root / "figures" / f"{name}.svg"
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        path = f"figures/{name}.svg"
+        return (self._root / path).read_text(encoding="utf-8") if self._is_there(path) else None
+
+    def _is_there(self, path: str) -> bool:
+        return path not in self._unmade and (self._root / path).is_file()
 
     def summary(self, model: str, dictionary: str = "") -> Callable[..., "Line | Absent"]:
         """Look-up of rows of summary.csv: f("rois", kind="activation")."""

@@ -54,6 +54,7 @@ def rows(
                 *_site_rows(part),
                 *_circuit_rows(part, settings),
                 *_agreement_rows(part, settings),
+                *_dictionary_rows(part.get("dictionaries", [])),
             ]
             result.extend(row | {"model": model, "dictionary": dictionary} for row in found)
     return result
@@ -78,6 +79,11 @@ def _count(
     **names: Any,
 ) -> Row:
     return _row(key, value=sum(map(test, rows)), **names)
+
+
+def _named(key: str, rows: Sequence[Mapping[str, str]], column: str, **names: Any) -> Row:
+    """How many rows there are, and which."""
+    return _row(key, value=len(rows), text=", ".join(row[column] for row in rows), **names)
 
 
 def _true(column: str) -> Callable[[Mapping[str, str]], bool]:
@@ -105,6 +111,7 @@ def _model_rows(tables: Mapping[str, list[Mapping[str, str]]]) -> Iterator[Row]:
     yield _spread(
         "accuracy_corrupted", (number(row["accuracy_corrupted"]) for row in able), **source
     )
+    yield _spread("chance", (number(row["chance"]) for row in able), **source)
     measured = [row for row in heldout if row["pairs"] != "0"]  # a refused task has none
     yield _spread("pairs", (number(row["pairs"]) for row in measured), **source)
     yield _spread("distinct", (number(row["distinct"]) for row in measured), **source)
@@ -121,6 +128,10 @@ def _site_rows(tables: Mapping[str, list[Mapping[str, str]]]) -> Iterator[Row]:
         yield _row("sites_several", value=len(several), **names)
         yield _row("rois", value=sum(int(row["blocks"]) for row in several), **names)
         yield _count("sites_null_pass", fitted, _true("null_pass"), **names)
+        failed = [row for row in fitted if row["null_pass"] == "false"]
+        yield _named("sites_null_fail", failed, "site", **names)
+        refused = [row for row in every if row["status"] != "ok"]
+        yield _named("sites_refused", refused, "site", **names)
         yield _spread("samples", (number(row["samples"]) for row in fitted), **names)
         for column in ("restarts", "seed_ami", "half_ami", "half_ami_null"):
             yield _spread(column, (number(row[column]) for row in fitted), **names)
@@ -154,12 +165,13 @@ def _circuit_rows(
         yield _row("circuits", value=len(able), **names)
         yield _row("circuits_reached", value=len(reached), **names)
         yield _row("circuits_tested", value=len(tested), **names)
-        yield _count(
-            "circuits_beat_null",
-            tested,
-            lambda row: float(row["f_lo"]) > float(row["null_hi"]),
-            **names,
-        )
+        beaten = [row for row in tested if float(row["f_lo"]) > float(row["null_hi"])]
+        yield _row("circuits_beat_null", value=len(beaten), **names)
+        met = [row for row in tested if row not in beaten]
+        yield _named("circuits_meet_null", met, "task", **names)
+        missed = [row for row in able if row not in reached]
+        yield _named("circuits_missed", missed, "task", **names)
+        yield _spread("faithfulness", (number(row["faithfulness"]) for row in reached), **names)
         yield _spread("null_draws", (number(row["draws"]) for row in tested), **names)
         yield _spread("null_median", (number(row["null_median"]) for row in tested), **names)
         for column in ("edges", "features"):
@@ -174,6 +186,48 @@ def _circuit_rows(
                 yield from _one_circuit(row, names)
     yield from _against_controls(curves)
     yield from _strongest(tables["roi_scores"], settings)
+
+
+BASELINES = ("pca", "untrained")  # that a dictionary must beat to have learned anything
+
+
+def _dictionary_rows(lines: Sequence[Mapping[str, str]]) -> Iterator[Row]:
+    """How well the run that is mapped gives back what the model writes, over its sites.
+
+    `dictionary_better`: sites at which it explains more than each of BASELINES and costs less.
+    """
+    mapped = [row for row in lines if row["run"] == "dictionary"]
+    own = [row for row in mapped if row["kind"] == "dictionary"]
+    measured = [row for row in own if row["status"] == "ok"]
+    names = {"source": "dictionaries.csv"}
+    if not own:
+        return
+    yield _row("dictionary_sites", value=len(measured), **names)
+    refused = [row for row in own if row not in measured]
+    yield _named("dictionary_refused", refused, "site", **names)
+    for column in ("explained_variance", "delta", "recovered_mean", "matched"):
+        yield _spread(column, (number(row[column]) for row in measured), **names)
+    baselines = [row for row in mapped if row["kind"] in BASELINES and row["status"] == "ok"]
+    for kind in BASELINES:
+        found = [row for row in baselines if row["kind"] == kind]
+        for column in ("explained_variance", "delta"):
+            yield _spread(column, (number(row[column]) for row in found), kind=kind, **names)
+    compared = {
+        row["site"]: [other for other in baselines if other["site"] == row["site"]]
+        for row in measured
+    }
+    better = [row for row in measured if _is_better(row, compared[row["site"]])]
+    tested = sum(map(bool, compared.values()))
+    yield _row("dictionary_better", value=len(better), hi=tested, **names)
+
+
+def _is_better(row: Mapping[str, str], others: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a dictionary explains more than all of them, and costs less where that is known."""
+    return bool(others) and all(
+        float(row["explained_variance"]) > float(other["explained_variance"])
+        and not (row["delta"] and other["delta"] and float(row["delta"]) >= float(other["delta"]))
+        for other in others
+    )
 
 
 def _against_controls(curves: Sequence[Mapping[str, str]]) -> Iterator[Row]:
