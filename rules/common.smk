@@ -392,7 +392,8 @@ PLAN = {
     "native": NATIVE,
     "report": config["report"],
 }
-FIGURE = [".pdf", ".svg", ".png"]
+FIGURE = [".pdf", ".svg", ".png", ".json"]
+LOOK = ["dpi", "palette", "column_width", "text_width", "page_width"]
 
 
 def of_all_models(pattern, models=MODELS):

@@ -41,7 +41,7 @@ def test_a_figure_is_rebuilt_from_its_csv_alone_byte_by_byte(kind, tmp_path):
     module = importlib.import_module(f"connectome.plots.{kind}")
     rows = tables.read_csv(source)
     assert tuple(rows[0]) == module.COLUMNS
-    style.save(module.draw(rows), tmp_path / source.name, CFG["dpi"])
+    style.save(module.draw(rows), tmp_path / source.name, CFG)
     for suffix in SUFFIXES[1:]:
         rebuilt = (tmp_path / source.name).with_suffix(suffix).read_bytes()
         assert rebuilt == source.with_suffix(suffix).read_bytes(), suffix
@@ -84,7 +84,7 @@ def test_the_hash_seed_changes_nothing(tmp_path):
             ],
             check=True, env=os.environ | {"PYTHONHASHSEED": seed},
         )  # fmt: skip
-        digests.append([output.with_suffix(suffix).read_bytes() for suffix in SUFFIXES])
+        digests.append([output.with_suffix(kind).read_bytes() for kind in (*SUFFIXES, ".json")])
     assert digests[0] == digests[1]
 
 

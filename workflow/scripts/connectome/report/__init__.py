@@ -26,5 +26,7 @@ def sections() -> list[ModuleType]:
 
 
 def inputs(plan: Mapping[str, Any]) -> list[str]:
-    """Files below the results folder that the page reads, each once."""
-    return list(dict.fromkeys(path for section in sections() for path in section.inputs(plan)))
+    """Files below the results folder that the page reads, each once; captions lie beside figures."""
+    found = dict.fromkeys(path for section in sections() for path in section.inputs(plan))
+    drawn = [path.removesuffix(".svg") for path in found if path.endswith(".svg")]
+    return [*found, *(f"{path}.json" for path in drawn)]

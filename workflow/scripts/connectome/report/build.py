@@ -40,6 +40,7 @@ def build(results: Path, plan: Mapping[str, Any], fragments: Path) -> str:
         "series": lambda name: SERIES[name].label if name in SERIES else name,
         "cells": cells,
         "figure_image": lambda name, text: figure_image(found, name, text),
+        "figure_caption": lambda name: marks.caption(found.sidecar(name)),
         "command": command,
         "static_rows": STATIC_ROWS,
         "plan": plan,

@@ -1,9 +1,11 @@
 """Tables and drawings of a results folder, as the page reads them; standard library only."""
 
 import csv
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from connectome.errors import DataError
 from connectome.report.marks import Html, number, undefined
@@ -104,6 +106,19 @@ class Results:
         """The SVG text of `figures/NAME.svg`, None where it is missing."""
         path = self._root / "figures" / f"{name}.svg"
         return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    def sidecar(self, name: str) -> dict[str, Any] | None:
+        """What `figures/NAME.json` says of the figure, None where it is missing.
+
+        Raises DataError where it is damaged.
+        """
+        path = self._root / "figures" / f"{name}.json"
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"{path}: not a readable record ({error}); make it again") from error
 
     def summary(self, model: str, dictionary: str = "") -> Callable[..., "Line | Absent"]:
         """Look-up of rows of summary.csv: f("rois", kind="activation")."""
