@@ -391,6 +391,7 @@ PLAN = {
     "compared": COMPARED,
     "native": NATIVE,
     "report": config["report"],
+    "palette": config["figures"]["palette"],
 }
 FIGURE = [".pdf", ".svg", ".png", ".json"]
 LOOK = ["dpi", "palette", "column_width", "text_width", "page_width"]

@@ -9,6 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 import connectome.plots.style as style
 from connectome import cofiring
@@ -18,6 +19,7 @@ from connectome.plots.palette import INK, MUTED, PAPER, RULE
 from connectome.plots.phrases import counted
 
 COLUMNS = ("mark", "i", "j", "r", "level", "part", "start", "stop", "text")
+_SIGNED = FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212"))
 _CLASSES = 21  # shades: few, so that the picture stays small inside the page
 
 
@@ -110,10 +112,11 @@ def draw(rows: Sequence[Mapping[str, str]]) -> Figure:
     axes.set_yticks([])
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color(RULE)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, ticks=[-clip, 0, clip], extend="both")
+    bar = figure.colorbar(
+        image, ax=axes, shrink=0.6, ticks=[-clip, 0, clip], format=_SIGNED, extend="both"
+    )
     bar.ax.minorticks_off()
     bar.ax.set_title("r", fontsize=style.SMALL)
-    bar.ax.set_yticklabels([f"\u2212{clip:g}", "0", f"{clip:g}"])
     bar.outline.set_visible(False)  # type: ignore[operator]
     for row in rows:
         if row["mark"] == "refused":
@@ -171,6 +174,8 @@ def caption(rows: Sequence[Mapping[str, str]]) -> str:
 def claim(rows: Sequence[Mapping[str, str]]) -> str:
     """What these rows say."""
     text = {row["mark"]: row["text"] for row in rows if row["text"]}
+    if not text:
+        return ""
     lines = max((int(row["j"]) for row in rows if row["mark"] == "cell"), default=-1) + 1
     parts = [row for row in rows if row["mark"] == "part" and row["level"] == "0"]
     regions = counted(sum(int(row["part"]) >= 0 for row in parts), "region")

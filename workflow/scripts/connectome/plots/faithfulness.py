@@ -185,8 +185,8 @@ def claim(rows: list[dict[str, str]]) -> str:
     return sentences(
         [
             f"{counted(len(rows), 'circuit')} of {counted(len(names), 'partition')}.",
-            f"Beside {counted(len(kept), 'circuit')} random ones were run: {above} keep more than "
-            "the upper end of those."
+            f"Random circuits were run beside {len(kept)} of them; {above} of these keep more than "
+            "the upper end of the random ones."
             if kept
             else "No random circuits were run.",
             "" if able else "The model cannot do this task: these ratios have no meaning.",

@@ -20,6 +20,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, to_hex, to_rgba, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from connectome.command import atomic, canonical
@@ -121,12 +122,21 @@ def recolour(figure: Figure, palette: str) -> None:
     if not table:
         return
     grey = palette == "grey"
-    for artist in figure.findobj():
-        if isinstance(artist, ScalarMappable) and artist.get_array() is not None:
-            artist.set_cmap(_shades(artist.get_cmap(), table, grey))
-            continue
+    for artist in figure.findobj(_is_shaded):
+        artist.set_cmap(_shades(artist.get_cmap(), table, grey))  # type: ignore[attr-defined]
+        bar = artist.colorbar  # type: ignore[attr-defined]
+        if bar is not None:
+            bar.ax.minorticks_off()  # new shades bring them back
+    for artist in figure.findobj(lambda artist: not _is_shaded(artist)):
+        box = artist.get_bbox_patch() if isinstance(artist, Text) else None
         for what in _COLOURED:
             _swap(artist, what, table, grey)
+            if box is not None:
+                _swap(box, what, table, grey)
+
+
+def _is_shaded(artist: Artist) -> bool:
+    return isinstance(artist, ScalarMappable) and artist.get_array() is not None
 
 
 def _swap(artist: Artist, what: str, table: Mapping[str, str], grey: bool) -> None:

@@ -6,7 +6,7 @@ needs. The package imports nothing outside the standard library; Jinja2 is loade
 built.
 
 `plan` is what the configuration asks for: {"models": {name: {"trained", "tasks", "sites"}},
-"dictionaries": [...], "report": the section of the config}.
+"dictionaries": [...], "report": the section of the config, "palette": that of the figures}.
 """
 
 import importlib
@@ -26,7 +26,7 @@ def sections() -> list[ModuleType]:
 
 
 def inputs(plan: Mapping[str, Any]) -> list[str]:
-    """Files below the results folder that the page reads, each once; captions lie beside figures."""
+    """Files below the results folder that the page reads, each once; captions beside figures."""
     found = dict.fromkeys(path for section in sections() for path in section.inputs(plan))
     drawn = [path.removesuffix(".svg") for path in found if path.endswith(".svg")]
     return [*found, *(f"{path}.json" for path in drawn)]

@@ -1,9 +1,10 @@
 """Figures inside the page: SVG as data, following the light or dark scheme of the reader."""
 
 import re
+from collections.abc import Iterable
 from urllib.parse import quote
 
-from connectome.plots.palette import THEME
+from connectome.plots.palette import DEFAULT, theme
 from connectome.report.marks import Html, escape
 
 _WIDE = 400  # CSS pixels; wider figures keep a readable size on a phone and scroll in their frame
@@ -14,10 +15,13 @@ _WIDE = 400  # CSS pixels; wider figures keep a readable size on a phone and scr
 _PLAIN = " !$'()*+,-./:;<=>?@[]^_`{|}~"
 
 
-def image(svg: str, description: str) -> Html:
-    """An `<img>` of the figure. Nothing in it can run: an image has no scripts and no links."""
+def image(svg: str, description: str, palette: str = DEFAULT) -> Html:
+    """An `<img>` of a figure that was drawn in this palette.
+
+    Nothing in it can run: an image has no scripts and no links.
+    """
     width, height = _size(svg)
-    data = quote(themed(svg), safe=_PLAIN)
+    data = quote(themed(svg, palette), safe=_PLAIN)
     wide = ' class="wide"' if width > _WIDE else ""
     return Html(
         f'<img{wide} src="data:image/svg+xml,{data}" alt="{escape(description)}" '
@@ -34,16 +38,17 @@ def _size(svg: str) -> tuple[int, int]:
     return round(float(found[1]) * 96 / 72), round(float(tall[1]) * 96 / 72)
 
 
-def themed(svg: str) -> str:
-    """The figure with its fixed colours as variables that dark pages turn over.
+def themed(svg: str, palette: str = DEFAULT) -> str:
+    """The figure with the fixed colours of its palette as variables that dark pages turn over.
 
     The document type and the prologue go: an image needs neither, and both name remote addresses.
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'style="[^"]*"', lambda found: _variables(found[0]), svg)
+    colours = theme(palette)
+    svg = re.sub(r'style="[^"]*"', lambda found: _variables(found[0], colours), svg)
     svg = _small(svg)
-    rules = [";".join(f"--{row[0]}:{row[i]}" for row in THEME) for i in (1, 2)]
+    rules = [";".join(f"--{row[0]}:{row[i]}" for row in colours) for i in (1, 2)]
     style = (
         f"<style>:root{{{rules[0]}}}@media (prefers-color-scheme:dark){{:root{{{rules[1]}}}}}"
         "text{font-family:system-ui,'DejaVu Sans',sans-serif!important}</style>"
@@ -64,8 +69,8 @@ def _coarse(attribute: str) -> str:
     return re.sub(r'\s*\n\s*|\s+(?=")', lambda found: " " if "\n" in found[0] else "", text)
 
 
-def _variables(style: str) -> str:
+def _variables(style: str, colours: Iterable[tuple[str, str, str]]) -> str:
     """Colours of one style attribute as variables; text of the figure is never touched."""
-    for name, light, _ in THEME:
+    for name, light, _ in colours:
         style = style.replace(light, f"var(--{name})")
     return style
