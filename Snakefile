@@ -31,10 +31,11 @@ include: "rules/comparison.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
 include: "rules/provenance.smk"
+include: "rules/paper.smk"
 
 
 # On a cluster these run where it is submitted from: seconds each, and a place in a queue takes longer.
-QUICK = ("tabulate_", "plot_", "build_report", "record_provenance")
+QUICK = ("tabulate_", "plot_", "build_report", "build_gallery", "record_provenance")
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name.startswith(QUICK)))
 
 

@@ -397,6 +397,12 @@ FIGURE = [".pdf", ".svg", ".png", ".json"]
 LOOK = ["dpi", "palette", "column_width", "text_width", "page_width"]
 
 
+def figure_files(suffix):
+    """Files with this suffix of all figures that the page shows."""
+    drawn = [path for path in page.inputs(PLAN) if path.startswith("figures/")]
+    return [f"<results>/{path}" for path in drawn if path.endswith(suffix)]
+
+
 def of_all_models(pattern, models=MODELS):
     """Files of a pattern for every model, its dictionaries, and the tasks and sites of each."""
     return list(

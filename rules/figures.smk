@@ -3,7 +3,8 @@
 
 rule figures:
     input:
-        [f"<results>/{path}" for path in page.inputs(PLAN) if path.startswith("figures/")],
+        figure_files(".svg"),
+        "<results>/figures/index.html",
 
 
 rule plot_competence:

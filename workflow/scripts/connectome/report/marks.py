@@ -116,11 +116,15 @@ def caption(sidecar: Mapping[str, Any] | None) -> Html:
         return Html("")
     tables = [path.rpartition("/")[2] for path in sidecar["sources"] if path.endswith(".csv")]
     codes = [f"<code>{escape(name)}</code>" for name in tables or [f"{sidecar['name']}.csv"]]
-    lead, sentence_end, rest = re.split(r"(?<=[.?])( |$)", sidecar["caption"], maxsplit=1)
-    body = re.sub(r"\(([a-z](?:, [a-z])*)([;)])", r"(<b>\1</b>\2", html.escape(rest))
-    return Html(
-        f"<p><strong>{html.escape(lead)}</strong>{sentence_end}{body} From {', '.join(codes)}.</p>"
-    )
+    first = lead(sidecar["caption"])
+    rest = html.escape(sidecar["caption"].removeprefix(first))
+    body = re.sub(r"\(([a-z](?:, [a-z])*)([;)])", r"(<b>\1</b>\2", rest)
+    return Html(f"<p><strong>{html.escape(first)}</strong>{body} From {', '.join(codes)}.</p>")
+
+
+def lead(text: str) -> str:
+    """The first sentence of a caption."""
+    return re.split(r"(?<=[.?])(?: |$)", text, maxsplit=1)[0]
 
 
 def script_json(value: Any) -> Html:
