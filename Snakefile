@@ -35,7 +35,10 @@ include: "rules/paper.smk"
 
 
 # On a cluster these run where it is submitted from: seconds each, and a place in a queue takes longer.
-QUICK = ("tabulate_", "plot_", "build_report", "build_gallery", "record_provenance")
+QUICK = (
+    *("tabulate_", "plot_", "build_report", "build_gallery"),
+    *("record_provenance", "write_methods", "pack_supplement"),
+)
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.name.startswith(QUICK)))
 
 

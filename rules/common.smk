@@ -404,6 +404,17 @@ def figure_files(suffix):
     return [f"<results>/{path}" for path in drawn if path.endswith(suffix)]
 
 
+def page_tables():
+    """Tables that the page reads."""
+    return [f"<results>/{path}" for path in page.inputs(PLAN) if path.startswith("tables/")]
+
+
+def methods_tables():
+    """Those of them that the methods paragraph is written from."""
+    names = ["models", "competence", "sites", "partitions", "dictionaries"]
+    return [path for path in page_tables() if Path(path).stem in names]
+
+
 def of_all_models(pattern, models=MODELS):
     """Files of a pattern for every model, its dictionaries, and the tasks and sites of each."""
     return list(

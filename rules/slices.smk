@@ -239,3 +239,17 @@ def settings(*names):
 def page_slice(wildcards):
     """`cfg` of build_report: what the page is expected to show."""
     return canonical(PLAN)
+
+
+def methods_slice(wildcards):
+    """`cfg` of write_methods: all that says what was done, and nothing of the machine."""
+    of_machine = ("pathvars", "interpreters", "hub", "figures")
+    said = {name: section for name, section in config.items() if name not in of_machine}
+    return canonical({"config": said, "plan": PLAN})
+
+
+def supplement_slice(wildcards):
+    """`cfg` of pack_supplement: the configuration, and which figures and tables there are."""
+    files = {"figures": figure_files(".svg"), "tables": page_tables()}
+    names = {kind: [Path(path).stem for path in paths] for kind, paths in files.items()}
+    return canonical({"config": config, **names})
