@@ -242,10 +242,11 @@ def page_slice(wildcards):
 
 
 def methods_slice(wildcards):
-    """`cfg` of write_methods: all that says what was done, and nothing of the machine."""
-    of_machine = ("pathvars", "interpreters", "hub", "figures")
-    said = {name: section for name, section in config.items() if name not in of_machine}
-    return canonical({"config": said, "plan": PLAN})
+    """`cfg` of write_methods: all that says what was done, nothing of the machine and the pages."""
+    left_out = ("pathvars", "interpreters", "hub", "report", "figures")
+    said = {name: section for name, section in config.items() if name not in left_out}
+    plan = {name: PLAN[name] for name in ("models", "compared", "native")}
+    return canonical({"config": said, "plan": plan})
 
 
 def supplement_slice(wildcards):

@@ -3,14 +3,17 @@
 It reads the sidecars alone; the pictures are the SVG files beside it.
 """
 
+import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from connectome.plots.literal import visible
 from connectome.plots.palette import theme
-from connectome.report.marks import Html, caption, escape, lead
+from connectome.report.marks import Html, caption, lead
 
+_LONGEST = 4000  # characters of a claim, which may hold a reason of any length
 FORMATS = ("pdf", "svg", "png", "csv", "json")
 _POLICY = (
     # `file:` beside `'self'`: a page opened by double click has no origin of its own
@@ -29,7 +32,7 @@ def build(sidecars: Sequence[Mapping[str, Any]], title: str, palette: str, templ
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["visible"] = escape
+    environment.filters["visible"] = lambda text: Html(html.escape(visible(text, _LONGEST)))
     kinds: dict[str, list[dict[str, Any]]] = {}
     for record in sorted(sidecars, key=lambda record: record["name"]):
         kinds.setdefault(record["name"].partition(".")[0], []).append(_shown(record))

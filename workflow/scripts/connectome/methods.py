@@ -126,7 +126,7 @@ def _tasks(run: Run) -> Iterator[str]:
             f"The metric is {measured}. A task counts where the accuracy lies above chance on "
             "clean and on corrupted prompts, by "
             f"{run.catalogue.said('statistics', 'score_interval')}, "
-            "and the metric drops between them, by a "
+            "and the gap of the metric between them lies above zero in a "
             f"{run.catalogue.said('statistics', 'bootstrap')} of "
             f"{run.config['competence']['draws']:,} draws over distinct prompts: {len(able)} of "
             f"{len(held)} do{f' ({listed(able)})' if able else ''}."
@@ -229,7 +229,8 @@ def _regions(run: Run) -> Iterator[str]:
     yield (
         f"On this graph {said('statistics', 'block_model')} was fitted by "
         f"{said('statistics', 'merge_split')} from {restarts}, and the shortest description kept; "
-        f"the same was done with {graph['draws']} draws of each null, which should give one block."
+        f"the same was done with {_counted(graph['draws'], 'draw')} of each null, which should "
+        "give one block."
     )
     yield (
         f"Agreement between seeds, halves of the data and partitions is "

@@ -9,7 +9,6 @@ import base64
 import hashlib
 import json
 import re
-import shlex
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from connectome.errors import DataError
 
 MANIFEST = "MANIFEST.sha256"
 _BEGINNING = (1980, 1, 1, 0, 0, 0)  # the earliest time that an archive can hold
-_FOLDER = re.compile(r"(?<![\w.:/~<>-])/(?:[\w.+@~-]+/)*([\w.+@~-]+)/?")
+_FOLDER = re.compile(r"(?<![\w./~<>-])/(?!/)(?:[\w.+@~-]+/)*([\w.+@~-]+)/?")
 
 
 def pack(path: Path, members: Mapping[str, bytes]) -> None:
@@ -88,7 +87,7 @@ def records(folder: Path, results: Path, leave_out: Path) -> dict[str, dict[str,
                 _relative(Path(name), results): digest
                 for name, digest in sorted((record.get("input_checksums") or {}).items())
             },
-            "params": sorted(map(_plain, record["params"] or [])),
+            "params": [_plain(param) for param in sorted(record["params"] or [])],
         }
     return dict(sorted(found.items()))
 
@@ -106,9 +105,9 @@ def _relative(path: Path, results: Path) -> str:
     return f"<path>/{path.name}"
 
 
-def _plain(param: str) -> str:
-    """A parameter as the script gets it: it is kept quoted for the shell, as Python text."""
+def _plain(param: str) -> Any:
+    """The value of a parameter, which is kept as Python text of its JSON."""
     try:
-        return " ".join(shlex.split(str(ast.literal_eval(param))))
-    except (SyntaxError, ValueError):
+        return json.loads(ast.literal_eval(param))
+    except (SyntaxError, TypeError, ValueError):
         return param

@@ -257,7 +257,7 @@ def facts(
 def caption(rows: Sequence[Mapping[str, str]]) -> str:
     """What is drawn, in words that hold for every run."""
     return (
-        "The smallest faithful circuit: of those tested, the smallest that kept enough of the "
+        "The smallest faithful circuit. Of those tested, the smallest that kept enough of the "
         "metric on held-out prompts. It runs from the input below to the logits above. Lines bend "
         "upwards from the part that writes to the part that reads; whole lines support the "
         "answer, dashed ones oppose it, and their width is the size of the score in three "
