@@ -10,6 +10,7 @@ from typing import Any
 
 from connectome import configuration, dictionary_config
 from connectome.bibliography import Catalogue
+from connectome.plots.phrases import counted, ranged
 
 Rows = Sequence[Mapping[str, str]]
 MAIN = dictionary_config.MAIN
@@ -62,17 +63,6 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(before)} and {last}" if before else last
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _span(values: Iterable[int], noun: str) -> str:
-    """`24 prompts`, or `20 to 24 prompts`."""
-    found = sorted(set(values))
-    ends = f"{found[0]:,} to {found[-1]:,}" if len(found) > 1 else f"{found[0]:,}"
-    return f"{ends} {noun}"
-
-
 def _models(run: Run) -> Iterator[str]:
     for row in run.rows("models"):
         size = (
@@ -111,9 +101,9 @@ def _tasks(run: Run) -> Iterator[str]:
             continue
         able = [row["task"] for row in held if row["competent"] == "true"]
         names = listed(_task(run, row["task"]) for row in held)
-        yield f"`{model}` was tested on {_counted(len(held), 'task')}: {names}."
+        yield f"`{model}` was tested on {counted(len(held), 'task')}: {names}."
         found = run.rows("competence", model=model, split="discovery")
-        parts = [_span((int(row["pairs"]) for row in rows if row["pairs"]), "pairs of prompts")
+        parts = [ranged((int(row["pairs"]) for row in rows if row["pairs"]), "pairs of prompts")
                  for rows in (found, held) if any(row["pairs"] for row in rows)]  # fmt: skip
         if len(parts) == 2:
             yield (
@@ -153,8 +143,8 @@ def _activity(run: Run) -> Iterator[str]:
         }
         if samples:
             yield (
-                f"The activity of `{model}` was recorded at {_span(samples, 'token positions')} of "
-                f"{source}."
+                f"The activity of `{model}` was recorded at {ranged(samples, 'token positions')} "
+                f"of {source}."
             )
     yield (
         "Native features are the hidden units of MLPs and, for attention, the singular directions "
@@ -219,17 +209,17 @@ def _regions(run: Run) -> Iterator[str]:
     if sparse:
         alike += " (of sparse features: the correlation of whether they fire)"
     yield (
-        f"Regions of interest were found at {_counted(sites, 'site')}, by {kinds}, "
+        f"Regions of interest were found at {counted(sites, 'site')}, by {kinds}, "
         f"from {said('statistics', 'moments')}: each feature was joined to its {graph['k']} "
         f"nearest ({graph['small_k']} below {graph['small_site']} features) by {alike} above a "
         f"threshold that leaves {graph['false_pairs']:g} neighbours by chance, in series rolled "
         "at random."
     )
-    restarts = _span((int(row["restarts"]) for row in fitted if row["restarts"]), "seeds")
+    restarts = ranged((int(row["restarts"]) for row in fitted if row["restarts"]), "seeds")
     yield (
         f"On this graph {said('statistics', 'block_model')} was fitted by "
         f"{said('statistics', 'merge_split')} from {restarts}, and the shortest description kept; "
-        f"the same was done with {_counted(graph['draws'], 'draw')} of each null, which should "
+        f"the same was done with {counted(graph['draws'], 'draw')} of each null, which should "
         "give one block."
     )
     yield (

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 import connectome.plots.style as style
 from connectome.plots.palette import BLUE, INK, MUTED, PAPER, PURPLE
-from connectome.plots.phrases import counted, sentences, spread
+from connectome.plots.phrases import counted, ranged, sentences, spread
 
 COLUMNS = ("task", "measure", "value", "lo", "hi", "chance", "competent", "distinct")
 MEASURES = ("accuracy_clean", "accuracy_corrupted", "gap")
@@ -85,10 +85,12 @@ def claim(rows: list[dict[str, str]]) -> str:
     """What these rows say."""
     clean = [row for row in rows if row["measure"] == "accuracy_clean"]
     able = [row for row in clean if row["competent"] == "true"]
+    prompts = [int(row["distinct"]) for row in clean if row["distinct"]]
     of_able = [float(row["value"]) for row in able if row["value"]]
     return sentences(
         [
             f"The model can do {len(able)} of {counted(len(clean), 'task')}.",
             f"Its accuracy on clean prompts there: {spread(of_able)}." if of_able else "",
+            f"Intervals are over {ranged(prompts, 'distinct prompts')}." if prompts else "",
         ]
     )

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 import connectome.plots.style as style
 from connectome.plots.palette import MUTED, PAPER, Series, series_of
-from connectome.plots.phrases import counted, sentences
+from connectome.plots.phrases import counted, ranged, sentences
 
 COLUMNS = (
     "partition",
@@ -25,6 +25,7 @@ COLUMNS = (
     "null_hi",
     "null_median",
     "competent",
+    "distinct",
 )
 _NAMES = ("model", "dictionary", "task")
 _PANELS = (
@@ -184,7 +185,8 @@ def claim(rows: list[dict[str, str]]) -> str:
     able = all(row["competent"] == "true" for row in rows)
     return sentences(
         [
-            f"{counted(len(rows), 'circuit')} of {counted(len(names), 'partition')}.",
+            f"{counted(len(rows), 'circuit')} of {counted(len(names), 'partition')}, on "
+            f"{ranged((int(row['distinct']) for row in rows), 'distinct prompts')}.",
             f"Random circuits were run beside {len(kept)} of them; {above} of these keep more than "
             "the upper end of the random ones."
             if kept

@@ -26,6 +26,13 @@ def spread(values: Sequence[float]) -> str:
     return f"median {rounded(median(values))} ({ends})"
 
 
+def ranged(values: Iterable[int], noun: str) -> str:
+    """`24 prompts`, or `20 to 24 prompts`."""
+    found = sorted(set(values))
+    ends = f"{found[0]:,} to {found[-1]:,}" if len(found) > 1 else f"{found[0]:,}"
+    return f"{ends} {noun}"
+
+
 def sentences(parts: Iterable[str]) -> str:
     """Those that are not empty, one after the other."""
     return " ".join(part for part in parts if part)

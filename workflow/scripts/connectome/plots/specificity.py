@@ -49,7 +49,7 @@ def draw(rows: list[dict[str, str]]) -> Figure:
             image = _matrix(axes, shown, tasks, cannot)
             style.panel(axes, "abcdefghijklmnop"[2 * line + column])
             if line == 0:
-                axes.set_title(_TITLES[intervention], fontsize=style.NORMAL)
+                _above(axes, _TITLES[intervention])
         label = next(iter(series_of([partition]).values())).label
         grid[line, 0].set_ylabel(f"{style.printable(label, 24)},\nparts of")
     for axes in grid[-1]:
@@ -61,6 +61,19 @@ def draw(rows: list[dict[str, str]]) -> Figure:
         bar.ax.set_title("share\nleft", fontsize=style.SMALL)
         bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
+
+
+def _above(axes: Axes, text: str) -> None:
+    """A heading over a panel, clear of its letter: narrow panels have no room beside it."""
+    axes.annotate(
+        text,
+        (0.5, 1),
+        xycoords="axes fraction",
+        xytext=(0, 15),
+        textcoords="offset points",
+        ha="center",
+        fontsize=style.NORMAL,
+    )
 
 
 def _matrix(

@@ -14,13 +14,13 @@ from matplotlib.lines import Line2D
 import connectome.plots.style as style
 from connectome.plots.faithfulness import draw_curve, handle, limit
 from connectome.plots.palette import ERROR_POLICIES, MUTED, SERIES, Series, unit_series
-from connectome.plots.phrases import sentences
+from connectome.plots.phrases import ranged, sentences
 
 PARTITIONS = ("features", "rois_attribution", "rois", "heads", "modules", "random")
 _OF_SPARSE = ("features", "rois_attribution", "rois", "random")  # the others have no features of it
 COLUMNS = (
     *("table", "dictionary", "native", "partition", "error", "nodes", "features", "share"),
-    *("f_ratio", "f_lo", "f_hi", "competent"),
+    *("f_ratio", "f_lo", "f_hi", "competent", "distinct"),
 )
 _SIZES = (("nodes", "nodes kept"), ("share", "share of the features in its parts"))
 Row = dict[str, Any]
@@ -205,6 +205,7 @@ def claim(rows: list[dict[str, str]]) -> str:
             f"Smallest share of features that keeps half of the metric: {', '.join(said)}."
             if said
             else "No unit keeps half of the metric.",
+            f"Bands are over {ranged((int(row['distinct']) for row in rows), 'distinct prompts')}.",
             "" if able else "The model cannot do this task: these ratios have no meaning.",
         ]
     )
