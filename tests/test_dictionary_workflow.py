@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import subprocess
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from safetensors.torch import load_file
 
 import foreign_dictionaries
 import stranger_model
-from conftest import ROOT
+import toy_workflow
+from conftest import ROOT, quick_command
 from connectome import configuration, dictionary_files, tables
 from connectome.errors import ConfigError
 
@@ -159,3 +161,28 @@ def test_a_bad_folder_is_one_sentence_before_anything_runs(name, tmp_path):
         configuration.check(configuration.complete(config, DEFAULTS))
     lines = [line for line in str(caught.value).splitlines() if "dictionaries" in line]
     assert len(lines) == 1 and "loaded.load.attn.0" in lines[0]
+
+
+def stale(results, tmp_path, **changes):
+    """Rules that would run again after a change of sections of the quick configuration."""
+    quick = configuration.read_yaml(ROOT / "tests/config/quick.yaml")
+    for section, keys in changes.items():
+        quick[section] = quick[section] | keys
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(quick))
+    command = quick_command(results.parent, config=str(path))
+    done = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True)
+    return set(toy_workflow.jobs(done.stdout))
+
+
+def test_what_is_measured_of_dictionaries_reruns_no_training(quick_results, tmp_path):
+    assert stale(quick_results, tmp_path, dictionary_quality={"loss_tokens": 700}) == {
+        *("evaluate_dictionary", "tabulate_dictionaries", "plot_dictionaries"),
+        *("build_report", "record_provenance"),
+    }
+
+
+def test_another_training_reruns_what_is_mapped_with_it_and_nothing_native(quick_results, tmp_path):
+    found = stale(quick_results, tmp_path, dictionary_training={"k": 5})
+    assert {"train_dictionary", "encode_features", "fit_sbm", "score_prompts"} <= found
+    assert not found & {"train_model", "record_activations", "ablate_across_tasks", "make_task"}
