@@ -53,15 +53,30 @@ def test_a_figure_is_rebuilt_from_its_csv_alone_byte_by_byte(kind, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "column", "value"),
-    [("faithfulness", "f_ratio", "0.123"), ("competence", "value", "0.77")],
+    [
+        ("ablation", "edges", "3"),
+        ("circuit", "score", "-123.0"),
+        ("competence", "value", "0.77"),
+        ("covariance", "r", "0.123"),
+        ("faithfulness", "f_ratio", "0.123"),
+        ("hierarchy", "features", "7"),
+        ("partitions", "ami", "0.123"),
+        ("rois", "saved", "0.123"),
+        ("specificity", "f", "0.123"),
+        ("training", "value", "0.123"),
+        ("units", "f_ratio", "0.123"),
+    ],
 )
 def test_another_number_in_the_csv_is_another_figure(kind, column, value, tmp_path):
-    source = csv_of(kind)
+    source = csv_of(kind, "ioi" if kind == "circuit" else "")
     module = importlib.import_module(f"connectome.plots.{kind}")
     rows = tables.read_csv(source)
-    rows[0][column] = value
-    module.draw(rows).savefig(tmp_path / "changed.svg")
-    assert (tmp_path / "changed.svg").read_bytes() != source.with_suffix(".svg").read_bytes()
+    row = [row for row in rows if row[column]][-1]
+    row[column] = value
+    style.save(module.draw(rows), tmp_path / source.name, CFG)
+    for suffix in SUFFIXES[1:]:
+        changed = (tmp_path / source.name).with_suffix(suffix).read_bytes()
+        assert changed != source.with_suffix(suffix).read_bytes(), suffix
 
 
 def test_vector_files_hold_text_as_text_and_no_date():
