@@ -55,7 +55,7 @@ def test_a_figure_is_rebuilt_from_its_csv_alone_byte_by_byte(kind, tmp_path):
     ("kind", "column", "value"),
     [
         ("ablation", "edges", "3"),
-        ("circuit", "score", "-123.0"),
+        ("circuit", "score", "123.0"),
         ("competence", "value", "0.77"),
         ("covariance", "r", "0.123"),
         ("faithfulness", "f_ratio", "0.123"),
