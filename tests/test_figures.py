@@ -18,6 +18,7 @@ from conftest import ROOT, SCRIPTS
 from connectome import moments, tables
 from connectome.plots import circuit, covariance, faithfulness, palette, style, units
 from connectome.plots.literal import visible
+from connectome.report import build, drawing
 from report_chain import CFG, SUFFIXES
 from synthetic_results import CANNOT, DICTIONARY, ERRORS, NASTY, SPARSE
 
@@ -391,6 +392,7 @@ def test_colours_of_every_palette_stay_apart_for_every_colour_vision(name, seen)
 @pytest.mark.parametrize("name", palette.PALETTES)
 def test_marks_of_every_palette_stand_out_or_have_an_outline_that_does(name):
     swaps = palette.swaps(name)
+    dark_paper = next(row[2] for row in palette.theme(name) if row[0] == "paper")
     for look in palette.SERIES.values():
         shown = [swaps.get(colour, colour) for colour in (look.colour, look.outline)]
         assert max(contrast(colour, palette.PAPER) for colour in shown) >= 3, look
@@ -398,6 +400,8 @@ def test_marks_of_every_palette_stand_out_or_have_an_outline_that_does(name):
         if row[0] in ("ink", "muted"):
             paper = next(other for other in palette.theme(name) if other[0] == "paper")
             assert contrast(row[1], paper[1]) >= 4.5 and contrast(row[2], paper[2]) >= 4.5
+        if row[0] in ("blue", "vermillion", "green", "purple", "sky", "orange"):
+            assert contrast(row[2], dark_paper) >= 3, row
 
 
 def colours_of(path):
@@ -480,3 +484,13 @@ def test_the_page_has_the_captions_of_the_sidecars(tmp_path):
     text = " ".join(html.unescape(re.sub(r"<[^>]+>", "", report_chain.page())).split())
     for path in (report_chain.results() / "figures").glob("*.json"):
         assert json.loads(path.read_text())["caption"] in text, path.name
+
+
+def test_the_page_follows_the_palette_of_its_figures():
+    svg = '<svg width="72pt" height="36pt"><path style="stroke: #3d3d3d"/></svg>'
+    themed = drawing.themed(svg, "grey")
+    assert "stroke:var(--blue)" in themed.replace(" ", "") and "--blue:#3d3d3d" in themed
+    assert "var(--blue)" not in drawing.themed(svg)
+    plan = report_chain.PLAN | {"palette": "grey"}
+    page = build.build(report_chain.results(), plan, ROOT / "workflow/report")
+    assert "--blue:#3d3d3d" in page and "--blue:#0072b2" not in page
