@@ -6,7 +6,7 @@ GRAPH_TOOL_PYTHON ?= /usr/bin/python3
 SNAKEMAKE := $(PYTHON) -m snakemake --cores $(CORES) $${CONFIG:+--configfile "$$CONFIG"}
 export CONFIG
 
-.PHONY: help setup setup-tests report figures fetch plan why verify cost test test-all benchmark lint docs unlock clean
+.PHONY: help setup setup-tests report figures supplement fetch plan why verify cost test test-all benchmark lint docs unlock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -21,8 +21,11 @@ setup-tests: ## the same, and Slurm for the tests
 report: setup unlock ## run the main job: results/report.html (CONFIG=file for another configuration)
 	@$(SNAKEMAKE)
 
-figures: setup unlock ## every figure as pdf, svg, png and csv
-	@$(SNAKEMAKE) figures
+figures: setup unlock ## every figure as pdf, svg, png and csv, and the page that shows them all
+	@$(SNAKEMAKE) -- figures
+
+supplement: setup unlock ## page, figures, tables, methods and records of CONFIG as one zip for a paper
+	@$(SNAKEMAKE) -- supplement
 
 fetch: setup ## bring the hub models and data sets of CONFIG to the cache: the only target that uses the network
 	@$(SNAKEMAKE) -- fetch

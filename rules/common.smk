@@ -392,8 +392,27 @@ PLAN = {
     "compared": COMPARED,
     "native": NATIVE,
     "report": config["report"],
+    "palette": config["figures"]["palette"],
 }
-FIGURE = [".pdf", ".svg", ".png"]
+FIGURE = [".pdf", ".svg", ".png", ".json"]
+LOOK = ["dpi", "palette", "column_width", "text_width", "page_width"]
+
+
+def figure_files(suffix):
+    """Files with this suffix of all figures that the page shows."""
+    drawn = [path for path in page.inputs(PLAN) if path.startswith("figures/")]
+    return [f"<results>/{path}" for path in drawn if path.endswith(suffix)]
+
+
+def page_tables():
+    """Tables that the page reads."""
+    return [f"<results>/{path}" for path in page.inputs(PLAN) if path.startswith("tables/")]
+
+
+def methods_tables():
+    """Those of them that the methods paragraph is written from."""
+    names = ["models", "competence", "sites", "partitions", "dictionaries"]
+    return [path for path in page_tables() if Path(path).stem in names]
 
 
 def of_all_models(pattern, models=MODELS):

@@ -99,7 +99,7 @@ rule plot_comparison:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("dpi"),
+        cfg=settings(*LOOK),
         code=code_of("plot_comparison"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_comparison.py --growth {input.growth:q}"

@@ -1,9 +1,10 @@
-# Requires: the tables. Makes: figures/*, each as pdf, svg and png with the csv it is drawn from.
+# Requires: the tables. Makes: figures/*, each as pdf, svg and png with the csv it is drawn from and its caption (json).
 
 
 rule figures:
     input:
-        [f"<results>/{path}" for path in page.inputs(PLAN) if path.startswith("figures/")],
+        figure_files(".svg"),
+        "<results>/figures/index.html",
 
 
 rule plot_competence:
@@ -25,7 +26,7 @@ rule plot_competence:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("dpi"),
+        cfg=settings(*LOOK),
         code=code_of("plot_competence"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_competence.py --competence {input:q}"
@@ -52,7 +53,7 @@ rule plot_training:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("dpi"),
+        cfg=settings(*LOOK),
         code=code_of("plot_training"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_training.py --training {input:q}"
@@ -80,7 +81,7 @@ rule plot_covariance:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("bins", "dpi"),
+        cfg=settings(*LOOK, "bins"),
         code=code_of("plot_covariance"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_covariance.py --covariance {input.covariance:q}"
@@ -108,7 +109,7 @@ rule plot_rois:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("dpi"),
+        cfg=settings(*LOOK),
         code=code_of("plot_rois"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_rois.py --sites {input.sites:q} --levels {input.levels:q}"
@@ -135,7 +136,7 @@ rule plot_partitions:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("dpi"),
+        cfg=settings(*LOOK),
         code=code_of("plot_partitions"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_partitions.py --agreement {input:q}"
@@ -163,7 +164,7 @@ rule plot_hierarchy:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("dpi", "rois_blocks"),
+        cfg=settings(*LOOK, "rois_blocks"),
         code=code_of("plot_hierarchy"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_hierarchy.py --sites {input.sites:q} --levels {input.levels:q}"
@@ -202,7 +203,7 @@ rule plot_circuit:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("method", "dpi"),
+        cfg=settings(*LOOK, "method"),
         code=code_of("plot_circuit"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_circuit.py --tables {input:q}"
@@ -230,7 +231,7 @@ rule plot_faithfulness:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("method", "dpi"),
+        cfg=settings(*LOOK, "method"),
         code=code_of("plot_faithfulness"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_faithfulness.py --faithfulness {input:q}"
@@ -258,7 +259,7 @@ rule plot_ablation:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("method", "dpi"),
+        cfg=settings(*LOOK, "method"),
         code=code_of("plot_ablation"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_ablation.py --sizes {input:q}"
@@ -292,7 +293,7 @@ rule plot_specificity:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("dpi"),
+        cfg=settings(*LOOK),
         code=code_of("plot_specificity"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_specificity.py --specificity {input:q}"
@@ -321,7 +322,7 @@ rule plot_heads:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("dpi"),
+        cfg=settings(*LOOK),
         code=code_of("plot_heads"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_heads.py --overlap {input.overlap:q}"
@@ -351,7 +352,7 @@ rule plot_dictionaries:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("dpi"),
+        cfg=settings(*LOOK),
         code=code_of("plot_dictionaries"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_dictionaries.py"
@@ -381,7 +382,7 @@ rule plot_units:
         python=PYTHON,
         scripts=SCRIPTS,
     params:
-        cfg=settings("method", "dpi"),
+        cfg=settings(*LOOK, "method"),
         code=code_of("plot_units"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_units.py --faithfulness {input.faithfulness:q}"

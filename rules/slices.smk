@@ -239,3 +239,18 @@ def settings(*names):
 def page_slice(wildcards):
     """`cfg` of build_report: what the page is expected to show."""
     return canonical(PLAN)
+
+
+def methods_slice(wildcards):
+    """`cfg` of write_methods: all that says what was done, nothing of the machine and the pages."""
+    left_out = ("pathvars", "interpreters", "hub", "report", "figures")
+    said = {name: section for name, section in config.items() if name not in left_out}
+    plan = {name: PLAN[name] for name in ("models", "compared", "native")}
+    return canonical({"config": said, "plan": plan})
+
+
+def supplement_slice(wildcards):
+    """`cfg` of pack_supplement: the configuration, and which figures and tables there are."""
+    files = {"figures": figure_files(".svg"), "tables": page_tables()}
+    names = {kind: [Path(path).stem for path in paths] for kind, paths in files.items()}
+    return canonical({"config": config, **names})

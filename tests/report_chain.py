@@ -23,7 +23,7 @@ PLAN = synthetic_results.plan((MODEL,))
 CFG = PLAN["report"] | {"seed": 1, "dpi": 50, "bins": 24, "rois_blocks": None}
 DRAWN_SITES = ["mlp.0.activation", "attn.0.attribution"]
 DRAWN_TASKS = ["ioi", CANNOT]
-SUFFIXES = (".csv", ".pdf", ".svg", ".png")
+SUFFIXES = (".csv", ".pdf", ".svg", ".png")  # of a figure; its sidecar ends in .json
 
 
 def call(script: str, **arguments: Any) -> None:

@@ -213,7 +213,7 @@ def test_the_figure_is_rebuilt_from_its_csv_and_shows_every_task_and_pair(root, 
     source = root / f"figures/comparison.{DICTIONARY}.csv"
     rows = tables.read_csv(source)
     assert tuple(rows[0]) == figure.COLUMNS
-    style.save(figure.draw(rows), tmp_path / source.name, 50)
+    style.save(figure.draw(rows), tmp_path / source.name, {"dpi": 50})
     for suffix in (".pdf", ".svg", ".png"):
         rebuilt = (tmp_path / source.name).with_suffix(suffix).read_bytes()
         assert rebuilt == source.with_suffix(suffix).read_bytes()

@@ -512,7 +512,7 @@ def test_the_smaller_of_many_regions_are_drawn_as_one_block(tmp_path):
     assert len(parts) == 31
     assert parts["smaller regions"] == sum(100 - part for part in range(30, 60))
     shown = [{k: "" if v is None else str(v) for k, v in row.items()} for row in found]
-    style.save(plot.draw(shown), tmp_path / "many.csv", 50)
+    style.save(plot.draw(shown), tmp_path / "many.csv", {"dpi": 50})
 
 
 def test_a_site_without_features_of_any_head_is_drawn_as_its_margins_alone(tmp_path):

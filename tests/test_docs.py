@@ -66,7 +66,9 @@ def test_the_keys_of_a_rule_are_those_that_its_cfg_reads(generated):
     assert set(keys_of(generated["data.md"], "make_task")) >= {"pairs", "seed", "tasks"}
     assert "competence" in keys_of(generated["data.md"], "measure_competence")
     assert "pairs" not in keys_of(generated["data.md"], "measure_competence")
-    assert keys_of(generated["figures.md"], "plot_competence") == ["figures.dpi"]
+    assert keys_of(generated["figures.md"], "plot_competence") == [
+        f"figures.{key}" for key in ("column_width", "dpi", "page_width", "palette", "text_width")
+    ]
     assert keys_of(generated["tables.md"], "tabulate_models") == []
     cards = keys_of(generated["cards.md"], "describe_rois")
     names = ("firing", "examples", "window", "tokens", "min_count", "partitions")

@@ -1,7 +1,11 @@
 """Figures: pure functions of the CSV beside them, true to the results, the same bytes twice."""
 
+import hashlib
+import html
 import importlib
+import json
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -14,6 +18,7 @@ from conftest import ROOT, SCRIPTS
 from connectome import moments, tables
 from connectome.plots import circuit, covariance, faithfulness, palette, style, units
 from connectome.plots.literal import visible
+from connectome.report import build, drawing
 from report_chain import CFG, SUFFIXES
 from synthetic_results import CANNOT, DICTIONARY, ERRORS, NASTY, SPARSE
 
@@ -41,7 +46,7 @@ def test_a_figure_is_rebuilt_from_its_csv_alone_byte_by_byte(kind, tmp_path):
     module = importlib.import_module(f"connectome.plots.{kind}")
     rows = tables.read_csv(source)
     assert tuple(rows[0]) == module.COLUMNS
-    style.save(module.draw(rows), tmp_path / source.name, CFG["dpi"])
+    style.save(module.draw(rows), tmp_path / source.name, CFG)
     for suffix in SUFFIXES[1:]:
         rebuilt = (tmp_path / source.name).with_suffix(suffix).read_bytes()
         assert rebuilt == source.with_suffix(suffix).read_bytes(), suffix
@@ -49,15 +54,30 @@ def test_a_figure_is_rebuilt_from_its_csv_alone_byte_by_byte(kind, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "column", "value"),
-    [("faithfulness", "f_ratio", "0.123"), ("competence", "value", "0.77")],
+    [
+        ("ablation", "edges", "3"),
+        ("circuit", "score", "123.0"),
+        ("competence", "value", "0.77"),
+        ("covariance", "r", "0.123"),
+        ("faithfulness", "f_ratio", "0.123"),
+        ("hierarchy", "features", "7"),
+        ("partitions", "ami", "0.123"),
+        ("rois", "saved", "0.123"),
+        ("specificity", "f", "0.123"),
+        ("training", "value", "0.123"),
+        ("units", "f_ratio", "0.123"),
+    ],
 )
 def test_another_number_in_the_csv_is_another_figure(kind, column, value, tmp_path):
-    source = csv_of(kind)
+    source = csv_of(kind, "ioi" if kind == "circuit" else "")
     module = importlib.import_module(f"connectome.plots.{kind}")
     rows = tables.read_csv(source)
-    rows[0][column] = value
-    module.draw(rows).savefig(tmp_path / "changed.svg")
-    assert (tmp_path / "changed.svg").read_bytes() != source.with_suffix(".svg").read_bytes()
+    row = [row for row in rows if row[column]][-1]
+    row[column] = value
+    style.save(module.draw(rows), tmp_path / source.name, CFG)
+    for suffix in SUFFIXES[1:]:
+        changed = (tmp_path / source.name).with_suffix(suffix).read_bytes()
+        assert changed != source.with_suffix(suffix).read_bytes(), suffix
 
 
 def test_vector_files_hold_text_as_text_and_no_date():
@@ -84,7 +104,7 @@ def test_the_hash_seed_changes_nothing(tmp_path):
             ],
             check=True, env=os.environ | {"PYTHONHASHSEED": seed},
         )  # fmt: skip
-        digests.append([output.with_suffix(suffix).read_bytes() for suffix in SUFFIXES])
+        digests.append([output.with_suffix(kind).read_bytes() for kind in (*SUFFIXES, ".json")])
     assert digests[0] == digests[1]
 
 
@@ -333,3 +353,144 @@ def test_tables_figures_and_page_import_no_model_code():
         "assert not {'torch', 'transformers', 'graph_tool', 'sklearn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT / "workflow" / "scripts")
+
+
+# Machado, Oliveira and Fernandes 2009, severity 1: linear RGB as seen without one kind of cone.
+SEEN_WITHOUT = {
+    "long": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+             [-0.003882, -0.048116, 1.051998]],
+    "middle": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+               [-0.011820, 0.042940, 0.968881]],
+    "short": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+              [0.004733, 0.691367, 0.303900]],
+}  # fmt: skip
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def lab(colour, seen=None):
+    """CIE L*a*b* (D65) of a colour, as somebody without one kind of cone sees it."""
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    if seen is not None:
+        linear = np.clip(np.array(SEEN_WITHOUT[seen]) @ linear, 0, 1)
+    ratio = TO_XYZ @ linear / (TO_XYZ @ np.ones(3))
+    f = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("seen", [None, *SEEN_WITHOUT])
+@pytest.mark.parametrize("name", palette.PALETTES)
+def test_colours_of_every_palette_stay_apart_for_every_colour_vision(name, seen):
+    hues = {row[0]: row[1] for row in palette.theme(name)}
+    kept = ["ink", *(hue for hue in hues if hue not in ("muted", "rule", "band", "paper", "ink"))]
+    for i, one in enumerate(kept):
+        for other in kept[:i]:
+            apart = np.linalg.norm(lab(hues[one], seen) - lab(hues[other], seen))
+            assert apart > 8.5, (one, other, apart)
+
+
+@pytest.mark.parametrize("name", palette.PALETTES)
+def test_marks_of_every_palette_stand_out_or_have_an_outline_that_does(name):
+    swaps = palette.swaps(name)
+    dark_paper = next(row[2] for row in palette.theme(name) if row[0] == "paper")
+    for look in palette.SERIES.values():
+        shown = [swaps.get(colour, colour) for colour in (look.colour, look.outline)]
+        assert max(contrast(colour, palette.PAPER) for colour in shown) >= 3, look
+    for row in palette.theme(name):
+        if row[0] in ("ink", "muted"):
+            paper = next(other for other in palette.theme(name) if other[0] == "paper")
+            assert contrast(row[1], paper[1]) >= 4.5 and contrast(row[2], paper[2]) >= 4.5
+        if row[0] in ("blue", "vermillion", "green", "purple", "sky", "orange"):
+            assert contrast(row[2], dark_paper) >= 3, row
+
+
+def colours_of(path):
+    """Fixed colours in the style attributes of an SVG."""
+    styles = re.findall(r'style="([^"]*)"', path.read_text())
+    return {colour for style in styles for colour in re.findall(r"#[0-9a-f]{6}", style)}
+
+
+@pytest.mark.parametrize("kind", ["faithfulness", "covariance", "hierarchy", "circuit"])
+def test_a_palette_changes_colours_and_nothing_else(kind, tmp_path):
+    module = importlib.import_module(f"connectome.plots.{kind}")
+    source = csv_of(kind)
+    rows = tables.read_csv(source)
+    style.save(module.draw(rows), tmp_path / "grey.csv", CFG | {"palette": "grey"})
+    grey = colours_of(tmp_path / "grey.svg")
+    assert grey and all(colour[1:3] == colour[3:5] == colour[5:7] for colour in grey)
+    assert texts(tmp_path / "grey.svg") == texts(source.with_suffix(".svg"))
+    assert not colours_of(source.with_suffix(".svg")) <= grey
+
+
+def test_the_configured_width_is_that_of_the_files(tmp_path):
+    for kind, key in (("covariance", "column_width"), ("competence", "text_width")):
+        module = importlib.import_module(f"connectome.plots.{kind}")
+        figure = module.draw(tables.read_csv(csv_of(kind)))
+        style.save(figure, tmp_path / "wide.csv", CFG | {key: 5.0})
+        root = ElementTree.parse(tmp_path / "wide.svg").getroot()
+        assert root.attrib["width"] == "360pt"
+
+
+def test_a_sidecar_says_what_the_figure_shows_and_what_it_is_made_of():
+    folder = report_chain.results() / "figures"
+    for path in sorted(folder.glob("*.csv")):
+        record = json.loads(path.with_suffix(".json").read_text())
+        rows = tables.read_csv(path)
+        module = importlib.import_module(f"connectome.plots.{path.name.partition('.')[0]}")
+        assert record["name"] == path.stem and record["rule"] == f"plot_{path.name.split('.')[0]}"
+        assert (record["caption"], record["claim"]) == (module.caption(rows), module.claim(rows))
+        assert record["claim"].endswith(".") and not re.search(r"\d", record["caption"])
+        assert module.caption([]) and isinstance(module.claim([]), str)
+        for kind, digest in record["files"].items():
+            content = path.with_suffix(f".{kind}").read_bytes()
+            assert hashlib.sha256(content).hexdigest() == digest
+        assert record["sources"]
+        for name, digest in record["sources"].items():
+            content = (report_chain.results() / name).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == digest
+        assert record["config_sha256"].encode() in path.with_suffix(".pdf").read_bytes()
+        assert record["config_sha256"] in path.with_suffix(".svg").read_text()
+
+
+def test_no_caption_names_a_colour_that_another_palette_has_not():
+    colours = r"\b(blue|orange|green|purple|red|vermillion|yellow|sky)\b"
+    for path in (SCRIPTS / "connectome/plots").glob("*.py"):
+        module = importlib.import_module(f"connectome.plots.{path.stem}")
+        if hasattr(module, "caption"):
+            assert not re.search(colours, module.caption([]).lower()), path.stem
+
+
+def test_the_numbers_of_a_claim_are_those_of_the_tables():
+    table = tables.read_csv(report_chain.results() / "tables" / "sizes.csv")
+    row = next(
+        row
+        for row in table
+        if (row["model"], row["dictionary"], row["task"]) == ("demo", DICTIONARY, "ioi")
+        and (row["partition"], row["method"]) == ("heads", "eap-ig-inputs")
+        and row["intervention"] == "edge"
+    )
+    claim = json.loads(csv_of("circuit", "ioi.heads").with_suffix(".json").read_text())["claim"]
+    assert (
+        f"{row['edges']} of {row['edges_all']} edges keep {float(row['faithfulness']):.2f}" in claim
+    )
+    table = tables.read_csv(report_chain.results() / "tables" / "competence.csv")
+    rows = [row for row in table if (row["model"], row["split"]) == ("demo", "heldout")]
+    able = sum(row["competent"] == "true" for row in rows)
+    claim = json.loads(csv_of("competence").with_suffix(".json").read_text())["claim"]
+    assert f"can do {able} of {len(rows)} tasks" in claim
+
+
+def test_the_page_has_the_captions_of_the_sidecars(tmp_path):
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", "", report_chain.page())).split())
+    for path in (report_chain.results() / "figures").glob("*.json"):
+        assert json.loads(path.read_text())["caption"] in text, path.name
+
+
+def test_the_page_follows_the_palette_of_its_figures():
+    svg = '<svg width="72pt" height="36pt"><path style="stroke: #3d3d3d"/></svg>'
+    themed = drawing.themed(svg, "grey")
+    assert "stroke:var(--blue)" in themed.replace(" ", "") and "--blue:#3d3d3d" in themed
+    assert "var(--blue)" not in drawing.themed(svg)
+    plan = report_chain.PLAN | {"palette": "grey"}
+    page = build.build(report_chain.results(), plan, ROOT / "workflow/report")
+    assert "--blue:#3d3d3d" in page and "--blue:#0072b2" not in page

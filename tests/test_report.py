@@ -173,12 +173,15 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(page, tmp_path):
 
 def test_the_page_reads_nothing_but_its_declared_inputs(monkeypatch):
     read = set()
-    table, figure = Results._read, Results.drawing
+    table, figure, sidecar = Results._read, Results.drawing, Results.sidecar
     monkeypatch.setattr(
         Results, "_read", lambda self, n: read.add(f"tables/{n}.csv") or table(self, n)
     )
     monkeypatch.setattr(
         Results, "drawing", lambda self, n: read.add(f"figures/{n}.svg") or figure(self, n)
+    )
+    monkeypatch.setattr(
+        Results, "sidecar", lambda self, n: read.add(f"figures/{n}.json") or sidecar(self, n)
     )
     build.build(report_chain.results(), PLAN, FRAGMENTS)
     assert read == set(report.inputs(PLAN))

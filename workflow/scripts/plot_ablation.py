@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.ablation as ablation
 from connectome import command, tables
-from connectome.plots.ablation import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
-    method = args.cfg["method"]
-    rows = select(tables.read_csv(args.sizes), args.model, args.dictionary, method)
-    tables.write_csv(args.output, rows, COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    rows = ablation.select(
+        tables.read_csv(args.sizes), args.model, args.dictionary, args.cfg["method"]
+    )
+    publish(ablation, rows, args.output, args.cfg, args.stamp, [args.sizes])
 
 
 if __name__ == "__main__":

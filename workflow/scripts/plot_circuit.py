@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.circuit as circuit
 from connectome import command, tables
-from connectome.plots.circuit import COLUMNS, draw, facts, select
+from connectome.publication import publish
 
 
 def main(args):
@@ -23,10 +23,9 @@ def main(args):
             name: [row for row in rows if row.get("partition") in (None, partition)]
             for name, rows in found.items()
         }
-        said = facts(of_part, args.task, partition, args.cfg["method"])
-        rows = select(of_part["circuits"], of_part["roi_scores"], said)
-        tables.write_csv(output, rows, COLUMNS)
-        style.save(draw(tables.read_csv(output)), output, args.cfg["dpi"])
+        said = circuit.facts(of_part, args.task, partition, args.cfg["method"])
+        rows = circuit.select(of_part["circuits"], of_part["roi_scores"], said)
+        publish(circuit, rows, output, args.cfg, args.stamp, args.tables)
 
 
 if __name__ == "__main__":

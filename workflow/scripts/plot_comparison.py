@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.comparison as comparison
 from connectome import command, tables
-from connectome.plots.comparison import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
-    growth, comparison = tables.read_csv(args.growth), tables.read_csv(args.comparison)
-    tables.write_csv(args.output, select(growth, comparison, args.dictionary), COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    growth, pairs = tables.read_csv(args.growth), tables.read_csv(args.comparison)
+    rows = comparison.select(growth, pairs, args.dictionary)
+    sources = [args.growth, args.comparison]
+    publish(comparison, rows, args.output, args.cfg, args.stamp, sources)
 
 
 if __name__ == "__main__":

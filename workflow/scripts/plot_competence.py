@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.competence as competence
 from connectome import command, tables
-from connectome.plots.competence import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
-    rows = select(tables.read_csv(args.competence), args.model)
-    tables.write_csv(args.output, rows, COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    rows = competence.select(tables.read_csv(args.competence), args.model)
+    publish(competence, rows, args.output, args.cfg, args.stamp, [args.competence])
 
 
 if __name__ == "__main__":

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
-from connectome import arrays, command, tables
+import connectome.plots.covariance as covariance
+from connectome import arrays, command
 from connectome.moments import full
-from connectome.plots.covariance import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
     content, meta = arrays.read_npz(args.covariance)
-    rows = select(full(content), arrays.read_json(args.fit), meta["unit"], args.cfg["bins"])
-    tables.write_csv(args.output, rows, COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    fit = arrays.read_json(args.fit)
+    rows = covariance.select(full(content), fit, meta["unit"], args.cfg["bins"])
+    publish(covariance, rows, args.output, args.cfg, args.stamp, [args.covariance, args.fit])
 
 
 if __name__ == "__main__":

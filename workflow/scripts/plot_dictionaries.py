@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.dictionaries as dictionaries
 from connectome import command, tables
-from connectome.plots.dictionaries import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
-    read = [tables.read_csv(path) for path in (args.dictionaries, args.training, args.density)]
-    rows = select(*read, (args.model, args.dictionary))
-    tables.write_csv(args.output, rows, COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    sources = [args.dictionaries, args.training, args.density]
+    read = [tables.read_csv(path) for path in sources]
+    rows = dictionaries.select(*read, (args.model, args.dictionary))
+    publish(dictionaries, rows, args.output, args.cfg, args.stamp, sources)
 
 
 if __name__ == "__main__":

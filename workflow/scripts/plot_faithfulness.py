@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.faithfulness as faithfulness
 from connectome import command, tables
-from connectome.plots.faithfulness import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
     names = (args.model, args.dictionary, args.task)
-    rows = select(tables.read_csv(args.faithfulness), names, args.cfg["method"])
-    tables.write_csv(args.output, rows, COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    rows = faithfulness.select(tables.read_csv(args.faithfulness), names, args.cfg["method"])
+    publish(faithfulness, rows, args.output, args.cfg, args.stamp, [args.faithfulness])
 
 
 if __name__ == "__main__":

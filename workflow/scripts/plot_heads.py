@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.heads as heads
 from connectome import command, tables
-from connectome.plots.heads import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
-    overlap, heads = tables.read_csv(args.overlap), tables.read_csv(args.heads)
-    rows = select(overlap, heads, args.model, args.dictionary, args.site)
-    tables.write_csv(args.output, rows, COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    overlap, of_heads = tables.read_csv(args.overlap), tables.read_csv(args.heads)
+    rows = heads.select(overlap, of_heads, args.model, args.dictionary, args.site)
+    publish(heads, rows, args.output, args.cfg, args.stamp, [args.overlap, args.heads])
 
 
 if __name__ == "__main__":

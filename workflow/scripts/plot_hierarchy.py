@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.hierarchy as hierarchy
 from connectome import command, tables
-from connectome.plots.hierarchy import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
     sites, levels = tables.read_csv(args.sites), tables.read_csv(args.levels)
     names = (args.model, args.dictionary, args.site)
-    rows = select(sites, levels, *names, args.cfg["rois_blocks"])
-    tables.write_csv(args.output, rows, COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    rows = hierarchy.select(sites, levels, *names, args.cfg["rois_blocks"])
+    publish(hierarchy, rows, args.output, args.cfg, args.stamp, [args.sites, args.levels])
 
 
 if __name__ == "__main__":

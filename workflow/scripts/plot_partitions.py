@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.partitions as partitions
 from connectome import command, tables
-from connectome.plots.partitions import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
-    rows = select(tables.read_csv(args.agreement), args.model, args.dictionary)
-    tables.write_csv(args.output, rows, COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    rows = partitions.select(tables.read_csv(args.agreement), args.model, args.dictionary)
+    publish(partitions, rows, args.output, args.cfg, args.stamp, [args.agreement])
 
 
 if __name__ == "__main__":

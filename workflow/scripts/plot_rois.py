@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.rois as rois
 from connectome import command, tables
-from connectome.plots.rois import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
     sites, levels = tables.read_csv(args.sites), tables.read_csv(args.levels)
-    tables.write_csv(args.output, select(sites, levels, args.model, args.dictionary), COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    rows = rois.select(sites, levels, args.model, args.dictionary)
+    publish(rois, rows, args.output, args.cfg, args.stamp, [args.sites, args.levels])
 
 
 if __name__ == "__main__":

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.specificity as specificity
 from connectome import command, tables
-from connectome.plots.specificity import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
     cells = tables.read_csv(args.specificity)
     for path in args.output:
         sets = path.stem.rpartition(".")[2]
-        tables.write_csv(path, select(cells, (args.model, args.dictionary), sets), COLUMNS)
-        style.save(draw(tables.read_csv(path)), path, args.cfg["dpi"])
+        rows = specificity.select(cells, (args.model, args.dictionary), sets)
+        publish(specificity, rows, path, args.cfg, args.stamp, [args.specificity])
 
 
 if __name__ == "__main__":

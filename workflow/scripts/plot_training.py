@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.training as training
 from connectome import command, tables
-from connectome.plots.training import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
-    rows = select(tables.read_csv(args.training), args.model)
-    tables.write_csv(args.output, rows, COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    rows = training.select(tables.read_csv(args.training), args.model)
+    publish(training, rows, args.output, args.cfg, args.stamp, [args.training])
 
 
 if __name__ == "__main__":

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-import connectome.plots.style as style
+import connectome.plots.units as units
 from connectome import command, tables
-from connectome.plots.units import COLUMNS, draw, select
+from connectome.publication import publish
 
 
 def main(args):
     sources = {name: tables.read_csv(getattr(args, name)) for name in ("faithfulness", "errors")}
-    rows = select(sources, args.model, args.task, args.cfg["method"], args.native)
-    tables.write_csv(args.output, rows, COLUMNS)
-    style.save(draw(tables.read_csv(args.output)), args.output, args.cfg["dpi"])
+    rows = units.select(sources, args.model, args.task, args.cfg["method"], args.native)
+    read = [args.faithfulness, args.errors]
+    publish(units, rows, args.output, args.cfg, args.stamp, read)
 
 
 if __name__ == "__main__":

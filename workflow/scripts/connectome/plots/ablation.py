@@ -1,12 +1,14 @@
 """ablation.{model}.{dictionary}: how small a faithful circuit is, per task and partition."""
 
 from collections.abc import Iterable, Mapping
+from statistics import median
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 import connectome.plots.style as style
 from connectome.plots.palette import MUTED, PAPER, RULE, series_of
+from connectome.plots.phrases import counted
 
 COLUMNS = (
     "task",
@@ -90,3 +92,25 @@ def draw(rows: list[dict[str, str]]) -> Figure:
     open_mark.set_label("open: not reached")
     figure.legend(handles=[*handles, open_mark], loc="outside upper center", ncols=4)
     return figure
+
+
+def caption(rows: list[dict[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "How small a circuit is enough? Smallest circuit that reaches the target, by number of "
+        "edges (a) and by share of all features in its parts (b); open: not reached at any size. "
+        "Parts differ in size, so partitions are compared on features."
+    )
+
+
+def claim(rows: list[dict[str, str]]) -> str:
+    """What these rows say."""
+    able = [row for row in rows if row["competent"] == "true"]
+    said = []
+    for name, look in series_of(row["partition"] for row in able).items():
+        of = [row for row in able if row["partition"] == name]
+        edges = [float(row["edges"]) for row in of if row["reached"] == "true"]
+        tasks = counted(len(of), "task")
+        needed = f", {median(edges):g} edges in the median" if edges else ""
+        said.append(f"{look.label}: reached in {len(edges)} of {tasks}{needed}")
+    return "; ".join(said) + "." if said else "The model can do none of the tasks."

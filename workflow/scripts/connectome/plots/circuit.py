@@ -13,6 +13,7 @@ from matplotlib.path import Path
 
 import connectome.plots.style as style
 from connectome.plots.palette import BAND, INK, MUTED, NEGATIVE, PAPER, POSITIVE, RULE, SERIES
+from connectome.plots.phrases import sentences
 
 COLUMNS = ("mark", "name", "row", "x", "share", "score", "dst", "slot", "width", "text")
 ENDS = {"input": "input", "logits": "logits"}
@@ -251,3 +252,22 @@ def facts(
         if row["split"] == "heldout" and row["competent"] != "true":
             result["cannot"] = row["reason"]
     return result
+
+
+def caption(rows: Sequence[Mapping[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "The smallest faithful circuit. Of those tested, the smallest that kept enough of the "
+        "metric on held-out prompts. It runs from the input below to the logits above. Lines bend "
+        "upwards from the part that writes to the part that reads; whole lines support the "
+        "answer, dashed ones oppose it, and their width is the size of the score in three "
+        "classes. The area of a part is its share of the absolute score."
+    )
+
+
+def claim(rows: Sequence[Mapping[str, str]]) -> str:
+    """What these rows say."""
+    said = {row["name"]: row["text"] for row in rows if row["mark"] == "fact"}
+    cannot = f"The model cannot do this task: {said['cannot']}." if "cannot" in said else ""
+    drawn = f"{said['title']}." if "title" in said else "No circuit was evaluated."
+    return sentences([drawn, cannot])

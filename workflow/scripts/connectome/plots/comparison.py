@@ -22,6 +22,7 @@ from connectome.plots.palette import (
     VERMILLION,
     series_of,
 )
+from connectome.plots.phrases import counted
 
 COLUMNS = (
     *("panel", "model", "other", "place", "step", "one_run", "of", "partition"),
@@ -188,3 +189,32 @@ def _matrix(axes: Axes, rows: Sequence[Mapping[str, str]], models: Sequence[str]
         style.notice(axes, "nothing to compare by this route")
         return None
     return image
+
+
+def caption(rows: list[dict[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    one_run = any(row["one_run"] == "true" for row in rows)
+    return (
+        f"{'The model while it learns' if one_run else 'The models side by side'}. (a) Accuracy on "
+        "clean held-out prompts, with intervals. (b) Number of ROIs over all fitted sites, and the "
+        "effective number (exponential of the entropy of their sizes). (c) Modularity of the ROIs "
+        "on the graph they were fitted to; dotted: the upper end under permuted labels. (d) Edges "
+        "of the smallest circuit that keeps the wanted share of the metric, as a share of all "
+        "edges, median over the tasks that the model can do (other tasks, maybe, in each). (e) "
+        "Mean |r| between activity profiles of matched ROIs. (f) AMI of the groups of the same "
+        "neurons, median over MLP sites. A cell that is not above the upper end under permuted "
+        "labels says so."
+    )
+
+
+def claim(rows: list[dict[str, str]]) -> str:
+    """What these rows say."""
+    models = dict.fromkeys(row["model"] for row in rows if row["place"])
+    said = [f"{counted(len(models), 'model')}."]
+    for measure, title in _MATRICES.items():
+        tested = [row for row in rows if row["panel"] == measure and row["null_hi"]]
+        above = sum(float(row["value"]) > float(row["null_hi"]) for row in tested)
+        if tested:
+            pairs = counted(len(tested), "comparison")
+            said.append(f"{title}: {above} of {pairs} above the upper end of permuted labels.")
+    return " ".join(said)

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 import connectome.plots.style as style
 from connectome.plots.palette import BLUE, INK, MUTED, PAPER, PURPLE
+from connectome.plots.phrases import counted, ranged, sentences, spread
 
 COLUMNS = ("task", "measure", "value", "lo", "hi", "chance", "competent", "distinct")
 MEASURES = ("accuracy_clean", "accuracy_corrupted", "gap")
@@ -68,3 +69,28 @@ def draw(rows: list[dict[str, str]]) -> Figure:
         style.unlabelled(axes)
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper right", ncols=3)
     return figure
+
+
+def caption(rows: list[dict[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "Can it do the tasks? Accuracy on held-out clean and corrupted prompts (a) and the gap of "
+        "the metric between them (b), with ninety-five percent intervals over distinct prompts; "
+        "dotted: chance, and no gap. A task counts only with both accuracies above chance and a "
+        "gap above zero."
+    )
+
+
+def claim(rows: list[dict[str, str]]) -> str:
+    """What these rows say."""
+    clean = [row for row in rows if row["measure"] == "accuracy_clean"]
+    able = [row for row in clean if row["competent"] == "true"]
+    prompts = [int(row["distinct"]) for row in clean if row["distinct"]]
+    of_able = [float(row["value"]) for row in able if row["value"]]
+    return sentences(
+        [
+            f"The model can do {len(able)} of {counted(len(clean), 'task')}.",
+            f"Its accuracy on clean prompts there: {spread(of_able)}." if of_able else "",
+            f"Intervals are over {ranged(prompts, 'distinct prompts')}." if prompts else "",
+        ]
+    )

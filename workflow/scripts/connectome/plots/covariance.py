@@ -9,14 +9,17 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 import connectome.plots.style as style
 from connectome import cofiring
 from connectome.cofiring import Cofiring
 from connectome.moments import Found, correlations
 from connectome.plots.palette import INK, MUTED, PAPER, RULE
+from connectome.plots.phrases import counted
 
 COLUMNS = ("mark", "i", "j", "r", "level", "part", "start", "stop", "text")
+_SIGNED = FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212"))
 _CLASSES = 21  # shades: few, so that the picture stays small inside the page
 
 
@@ -109,10 +112,11 @@ def draw(rows: Sequence[Mapping[str, str]]) -> Figure:
     axes.set_yticks([])
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color(RULE)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, ticks=[-clip, 0, clip], extend="both")
+    bar = figure.colorbar(
+        image, ax=axes, shrink=0.6, ticks=[-clip, 0, clip], format=_SIGNED, extend="both"
+    )
     bar.ax.minorticks_off()
     bar.ax.set_title("r", fontsize=style.SMALL)
-    bar.ax.set_yticklabels([f"\u2212{clip:g}", "0", f"{clip:g}"])
     bar.outline.set_visible(False)  # type: ignore[operator]
     for row in rows:
         if row["mark"] == "refused":
@@ -155,3 +159,26 @@ def _strips(axes: Axes, parts: Sequence[Mapping[str, str]], depth: int) -> None:
         if row["level"] == "0" and (stop - start) / extent > 0.035:
             label = f"r{part}" if part >= 0 else "none"
             axes.text(-0.15, (start + stop) / 2, label, ha="right", va="center", fontsize=5.5)
+
+
+def caption(rows: Sequence[Mapping[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "How features move together. Correlation of those of one site, in the order of the "
+        "regions found there. Outlined squares are regions; the strips at the left are the nested "
+        "levels, the coarsest outside. The scale, from against each other to together, ends at "
+        "the value beside it."
+    )
+
+
+def claim(rows: Sequence[Mapping[str, str]]) -> str:
+    """What these rows say."""
+    text = {row["mark"]: row["text"] for row in rows if row["text"]}
+    if not text:
+        return ""
+    lines = max((int(row["j"]) for row in rows if row["mark"] == "cell"), default=-1) + 1
+    parts = [row for row in rows if row["mark"] == "part" and row["level"] == "0"]
+    regions = counted(sum(int(row["part"]) >= 0 for row in parts), "region")
+    found = f"no regions: {text['refused']}" if "refused" in text else regions
+    size = f"{lines} by {lines} cells, each {text['cell size']}, over {text['unit']}"
+    return f"{size}; {found}."

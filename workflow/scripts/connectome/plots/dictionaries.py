@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 import connectome.plots.style as style
 from connectome.plots.palette import INK, MUTED, PAPER, Dash
+from connectome.plots.phrases import rounded, sentences
 
 COLUMNS = (
     "mark",
@@ -214,3 +215,30 @@ def _of_kinds(points: list[dict[str, str]]) -> list[Line2D]:
         others.set_label("its other runs")
         handles.append(others)
     return handles
+
+
+def caption(rows: list[dict[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "How a dictionary was trained, how often its features fire, and what it keeps. (a) "
+        "Explained variance and (b) features that stopped firing, over the tokens of training; "
+        "(c) features by the share of tokens on which they fire. Below, over the number of "
+        "features on a token, on documents held out: explained variance (d), cross-entropy "
+        "recovered (e) and added (f), beside controls; hollow: other runs."
+    )
+
+
+def claim(rows: list[dict[str, str]]) -> str:
+    """What these rows say."""
+    own = [
+        row
+        for row in rows
+        if (row["mark"], row["kind"], row["run"]) == ("point", "dictionary", MAIN)
+    ]
+    return sentences(
+        f"At {row['site']}: {float(row['l0']):.1f} features on a token explain "
+        f"{rounded(float(row['explained_variance']))} of the variance."
+        if row["l0"] and row["explained_variance"]
+        else f"Not measured at {row['site']}: {row['reason']}."
+        for row in own
+    )

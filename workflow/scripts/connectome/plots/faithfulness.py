@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 
 import connectome.plots.style as style
 from connectome.plots.palette import MUTED, PAPER, Series, series_of
+from connectome.plots.phrases import counted, ranged, sentences
 
 COLUMNS = (
     "partition",
@@ -24,6 +25,7 @@ COLUMNS = (
     "null_hi",
     "null_median",
     "competent",
+    "distinct",
 )
 _NAMES = ("model", "dictionary", "task")
 _PANELS = (
@@ -155,4 +157,40 @@ def handle(look: Series) -> Line2D:
         markerfacecolor=look.face,
         markeredgecolor=look.outline,
         label=style.printable(look.label, 24),
+    )
+
+
+def caption(rows: list[dict[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "What circuits keep. Share of the metric that a circuit keeps (a, b; ideal: one), that is "
+        "left when the circuit is cut out (c, d; ideal: zero), and that is kept when whole nodes "
+        "are ablated (e, f), over edges after pruning and over features. Bands: ninety-five "
+        "percent bootstrap over distinct held-out prompts; bars: random circuits of the size "
+        "asked for, beside the circuit of that size."
+    )
+
+
+def claim(rows: list[dict[str, str]]) -> str:
+    """What these rows say."""
+    if not rows:
+        return "Nothing was run: the task is refused."
+    kept = [
+        row
+        for row in rows
+        if (row["intervention"], row["mode"]) == ("edge", "circuit") and row["null_hi"]
+    ]
+    above = sum(float(row["f_ratio"]) > float(row["null_hi"]) for row in kept)
+    names = dict.fromkeys(row["partition"] for row in rows)
+    able = all(row["competent"] == "true" for row in rows)
+    return sentences(
+        [
+            f"{counted(len(rows), 'circuit')} of {counted(len(names), 'partition')}, on "
+            f"{ranged((int(row['distinct']) for row in rows), 'distinct prompts')}.",
+            f"Random circuits were run beside {len(kept)} of them; {above} of these keep more than "
+            "the upper end of the random ones."
+            if kept
+            else "No random circuits were run.",
+            "" if able else "The model cannot do this task: these ratios have no meaning.",
+        ]
     )

@@ -22,6 +22,7 @@ from connectome.plots.palette import (
     VERMILLION,
     series_of,
 )
+from connectome.plots.phrases import counted
 
 COLUMNS = (
     "mark",
@@ -247,3 +248,27 @@ def _margins(axes: Axes, rows: Sequence[Mapping[str, str]]) -> None:
     axes.set_ylabel("features")
     axes.set_xlim(0, 1)
     style.quiet_grid(axes)
+
+
+def caption(rows: Sequence[Mapping[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "Heads and regions. Heads at the left, regions at the right in the order of what they "
+        "share with heads; the height of a band is the number of features of both, and features "
+        "that never fire are left out. Last panel: by how much of the first head's part the "
+        "second stays behind."
+    )
+
+
+def claim(rows: Sequence[Mapping[str, str]]) -> str:
+    """What these rows say."""
+    said = []
+    for name, look in series_of(row["partition"] for row in rows if row["partition"]).items():
+        of = [row for row in rows if row["partition"] == name]
+        features = sum(int(row["features"]) for row in of if row["mark"] == "head")
+        heads = sum(row["mark"] == "head" for row in of)
+        said.append(
+            f"{look.label}: {counted(features, 'feature')} of {counted(heads, 'head')} in "
+            f"{counted(sum(_is_part(row, name) for row in of), 'block')}."
+        )
+    return " ".join(said) or "No feature has a head."

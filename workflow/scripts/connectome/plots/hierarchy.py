@@ -169,3 +169,26 @@ def _label(
         fontsize=style.SMALL,
         color=colour,
     )
+
+
+def caption(rows: list[dict[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "Nested levels of one site. Trees of its block models by activation (a) and attribution "
+        "(b). Each level groups the parts of the level to its right; the leaves are the regions. "
+        "Numbers and areas of discs: features."
+    )
+
+
+def claim(rows: list[dict[str, str]]) -> str:
+    """What these rows say."""
+    said = []
+    for kind in KINDS:
+        parts = [row for row in rows if row["kind"] == kind and row["level"]]
+        levels = sorted({int(row["level"]) for row in parts})
+        counts = [
+            str(sum(int(row["level"]) == level and int(row["part"]) >= 0 for row in parts))
+            for level in levels
+        ]
+        said.append(f"By {kind}: {' > '.join(counts)} parts." if counts else f"By {kind}: none.")
+    return " ".join(said)

@@ -29,6 +29,44 @@ THEME: tuple[tuple[str, str, str], ...] = (
     ("orange", ORANGE, "#f0b840"),
 )
 
+# Other colours for the same roles (light, dark); what a palette does not name stays as it is.
+DEFAULT = "okabe-ito"
+PALETTES: dict[str, dict[str, tuple[str, str]]] = {
+    DEFAULT: {},
+    "tol-bright": {  # Paul Tol's bright scheme, its light colours drawn with an ink outline
+        "blue": ("#4477aa", "#7aa9d8"),
+        "vermillion": ("#ee6677", "#ff8f9c"),
+        "green": ("#228833", "#5fc470"),
+        "purple": ("#aa3377", "#dd7fb2"),
+        "sky": ("#66ccee", "#a5e3f8"),
+        "orange": ("#ccbb44", "#e0d27c"),
+    },
+    "grey": {  # for print without colour: steps of lightness that stay apart
+        "ink": ("#111111", "#f2f2f2"),
+        "muted": ("#5e5e5e", "#adadad"),
+        "rule": ("#cccccc", "#4a4a4a"),
+        "band": ("#e6e6e6", "#313131"),
+        "blue": ("#3d3d3d", "#d6d6d6"),
+        "vermillion": ("#262626", "#e6e6e6"),
+        "green": ("#757575", "#9c9c9c"),
+        "purple": ("#8c8c8c", "#858585"),
+        "sky": ("#d4d4d4", "#f7f7f7"),
+        "orange": ("#b0b0b0", "#c2c2c2"),
+    },
+}
+
+
+def theme(palette: str) -> tuple[tuple[str, str, str], ...]:
+    """THEME in the colours of a palette."""
+    own = PALETTES[palette]
+    return tuple((name, *own.get(name, (light, dark))) for name, light, dark in THEME)
+
+
+def swaps(palette: str) -> dict[str, str]:
+    """{colour of the figures as they are drawn: what stands for it in a palette}."""
+    of_roles = zip(THEME, theme(palette), strict=True)
+    return {drawn[1]: shown[1] for drawn, shown in of_roles if drawn[1] != shown[1]}
+
 
 class Series(NamedTuple):
     """How one partition is drawn, everywhere."""

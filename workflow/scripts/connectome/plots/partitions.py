@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 
 import connectome.plots.style as style
 from connectome.plots.palette import BAND, BLUE, INK, MUTED, PAPER, series_of
+from connectome.plots.phrases import counted, spread
 
 COLUMNS = ("site", "left", "right", "status", "features", "ami", "ami_null_hi", "p")
 _ACROSS = 3
@@ -95,3 +96,24 @@ def _triangle(axes: Axes, rows: Sequence[Mapping[str, str]], names: Sequence[str
 
 def _cell(i: int, j: int) -> Rectangle:
     return Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, facecolor=BAND, linewidth=0)
+
+
+def caption(rows: Sequence[Mapping[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "Other ways to group the same features. Adjusted mutual information between every two "
+        "partitions of each site, over the features that both group: one is the same grouping, "
+        "zero is chance. In brackets: no more than permuted labels give; grey: a side with one "
+        "part, or not made."
+    )
+
+
+def claim(rows: Sequence[Mapping[str, str]]) -> str:
+    """What these rows say."""
+    found = [row for row in rows if row["ami"]]
+    if not found:
+        return "No two partitions can be compared."
+    chance = sum(float(row["p"]) > _BY_CHANCE for row in found)
+    values = spread([float(row["ami"]) for row in found])
+    pairs = counted(len(found), "pair of partitions", "pairs of partitions")
+    return f"Over {pairs} of a site: {values}; {chance} agree no more than permuted labels."

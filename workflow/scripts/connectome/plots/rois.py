@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 
 import connectome.plots.style as style
 from connectome.plots.palette import BAND, BLUE, INK, MUTED, PAPER, SKY, VERMILLION
+from connectome.plots.phrases import counted
 
 COLUMNS = (
     "mark",
@@ -156,3 +157,29 @@ def _sizes(axes, y: int, parts: list[dict[str, str]], row: Mapping[str, str]) ->
             fontsize=style.SMALL,
             color=MUTED,
         )
+
+
+def caption(rows: list[dict[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "The regions of every site. (a) One segment per region, hatched: live but in no group, or "
+        "dead. (b) Share of the description length of a single block that the groups save; bars "
+        "without degree correction. (c) Adjusted mutual information between seeds, between data "
+        "halves, and with shuffled labels."
+    )
+
+
+def claim(rows: list[dict[str, str]]) -> str:
+    """What these rows say."""
+    sites = [row for row in rows if row["mark"] == "site"]
+    said = []
+    for kind in dict.fromkeys(row["kind"] for row in sites):
+        fitted = [row for row in sites if row["kind"] == kind and row["status"] == "ok"]
+        regions = sum(int(row["blocks"]) for row in fitted)
+        passed = sum(row["null_pass"] == "true" for row in fitted)
+        tested = sum(bool(row["null_pass"]) for row in fitted)
+        said.append(
+            f"By {kind}: {counted(regions, 'region')} at {counted(len(fitted), 'site')}; shuffled "
+            f"data gave one block at {passed} of {tested}."
+        )
+    return " ".join(said)

@@ -1,6 +1,7 @@
 """specificity.{model}.{dictionary}.{sets}: what is left of each task under the parts of each."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 
 import numpy as np
 from matplotlib import colormaps
@@ -11,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 import connectome.plots.style as style
 from connectome.plots.palette import BAND, INK, RULE, series_of
+from connectome.plots.phrases import rounded
 
 COLUMNS = ("partition", "intervention", "task", "measured", "status", "reason", "f", "f_lo", "f_hi")
 _TITLES = {"ablate": "parts of the row's task ablated", "keep": "nothing but those parts kept"}
@@ -47,7 +49,7 @@ def draw(rows: list[dict[str, str]]) -> Figure:
             image = _matrix(axes, shown, tasks, cannot)
             style.panel(axes, "abcdefghijklmnop"[2 * line + column])
             if line == 0:
-                axes.set_title(_TITLES[intervention], fontsize=style.NORMAL)
+                _above(axes, _TITLES[intervention])
         label = next(iter(series_of([partition]).values())).label
         grid[line, 0].set_ylabel(f"{style.printable(label, 24)},\nparts of")
     for axes in grid[-1]:
@@ -59,6 +61,19 @@ def draw(rows: list[dict[str, str]]) -> Figure:
         bar.ax.set_title("share\nleft", fontsize=style.SMALL)
         bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
+
+
+def _above(axes: Axes, text: str) -> None:
+    """A heading over a panel, clear of its letter: narrow panels have no room beside it."""
+    axes.annotate(
+        text,
+        (0.5, 1),
+        xycoords="axes fraction",
+        xytext=(0, 15),
+        textcoords="offset points",
+        ha="center",
+        fontsize=style.NORMAL,
+    )
 
 
 def _matrix(
@@ -97,3 +112,33 @@ def _matrix(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return image
+
+
+def caption(rows: list[dict[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "What tasks lose. Share of the metric of the task measured (column) that is left when the "
+        "parts of the row's task are ablated (left; ideal: light on the diagonal, dark elsewhere) "
+        "and when they alone are kept (right; ideal: the reverse). A task to which no part "
+        "belongs has an empty row; hatched: tasks that the model cannot do."
+    )
+
+
+def claim(rows: list[dict[str, str]]) -> str:
+    """What these rows say."""
+    said = []
+    for name, look in series_of(row["partition"] for row in rows if row["partition"]).items():
+        for intervention, done in (("ablate", "ablated"), ("keep", "kept alone")):
+            shown = [
+                row
+                for row in rows
+                if (row["partition"], row["intervention"]) == (name, intervention) and row["f"]
+            ]
+            own = [float(row["f"]) for row in shown if row["task"] == row["measured"]]
+            other = [float(row["f"]) for row in shown if row["task"] != row["measured"]]
+            if own and other:
+                said.append(
+                    f"{look.label} {done}: median {rounded(median(own))} of the metric is left of "
+                    f"the own task, {rounded(median(other))} of others"
+                )
+    return "; ".join(said) + "." if said else "The model can do none of the tasks."

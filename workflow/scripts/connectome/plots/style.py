@@ -1,26 +1,34 @@
 """The look of all figures, and how they are written: the same bytes from the same rows.
 
 Designed at final size (7-8 pt text; 3.25, 5.5 or 6.75 inch wide), vector text, fonts that ship
-with matplotlib. No pyplot: nothing here keeps a figure alive.
+with matplotlib. No pyplot: nothing here keeps a figure alive. Figures are drawn in the default
+palette and at the designed widths; `save` gives them those of the configuration.
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib
-from matplotlib import font_manager
+import numpy as np
+from matplotlib import colormaps, font_manager
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_hex, to_rgba, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from connectome.command import atomic
+from connectome.command import atomic, canonical
 from connectome.plots.literal import visible
-from connectome.plots.palette import INK, MUTED, PAPER, RULE
+from connectome.plots.palette import BLUE, DEFAULT, INK, MUTED, PAPER, RULE, swaps
 
 COLUMN, TEXT, PAGE = 3.25, 5.5, 6.75  # inches
+_WIDTHS = {COLUMN: "column_width", TEXT: "text_width", PAGE: "page_width"}  # keys of the config
 SMALL, NORMAL = 7.0, 8.0  # points
 
 matplotlib.rcParams.update(
@@ -68,6 +76,9 @@ _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
 }
+_ABOUT = {"svg": "Description", "pdf": "Subject", "png": "Description"}
+_COLOURED = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
+_LUMA = (0.2126, 0.7152, 0.0722)  # of red, green and blue (ITU-R BT.709)
 _FONT = FT2Font(font_manager.findfont("DejaVu Sans"))
 
 
@@ -78,13 +89,88 @@ def new(width: float, height: float) -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path, dpi: int) -> None:
-    """Write the figure as pdf, svg and png beside `path` (its suffix is replaced)."""
+def config_digest(cfg: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical configuration slice behind a figure."""
+    return hashlib.sha256(canonical(cfg).encode()).hexdigest()
+
+
+def save(figure: Figure, path: Path, cfg: Mapping[str, Any]) -> None:
+    """Write the figure as pdf, svg and png beside `path` (its suffix is replaced).
+
+    cfg: `dpi`; and, where they are not as designed, `palette` and `column_width`, `text_width`,
+    `page_width` (inches). Its digest goes into the metadata of the files.
+    """
+    width = figure.get_figwidth()
+    figure.set_figwidth(cfg.get(_WIDTHS.get(width, ""), width))
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the layout stands: it would be solved again for each file
+    recolour(figure, cfg.get("palette", DEFAULT))
+    digest = f"configuration {config_digest(cfg)}"
     for kind, metadata in _METADATA.items():
         with atomic(path.with_suffix(f".{kind}")) as temporary:
-            figure.savefig(temporary, format=kind, metadata=metadata, dpi=dpi)
+            said = metadata | {_ABOUT[kind]: digest}
+            figure.savefig(temporary, format=kind, metadata=said, dpi=cfg["dpi"])
+
+
+def recolour(figure: Figure, palette: str) -> None:
+    """Give every mark and text of a figure the colours of a palette, its shades those alike.
+
+    Done on the finished figure, so that what draws it knows one palette and stays a function of
+    its rows alone. Under `grey` colours without a role become the grey that is as light.
+    """
+    table = swaps(palette)
+    if not table:
+        return
+    grey = palette == "grey"
+    for artist in figure.findobj(_is_shaded):
+        artist.set_cmap(_shades(artist.get_cmap(), table, grey))  # type: ignore[attr-defined]
+        bar = artist.colorbar  # type: ignore[attr-defined]
+        if bar is not None:
+            bar.ax.minorticks_off()  # new shades bring them back
+    for artist in figure.findobj(lambda artist: not _is_shaded(artist)):
+        box = artist.get_bbox_patch() if isinstance(artist, Text) else None
+        for what in _COLOURED:
+            _swap(artist, what, table, grey)
+            if box is not None:
+                _swap(box, what, table, grey)
+
+
+def _is_shaded(artist: Artist) -> bool:
+    return isinstance(artist, ScalarMappable) and artist.get_array() is not None
+
+
+def _swap(artist: Artist, what: str, table: Mapping[str, str], grey: bool) -> None:
+    get, put = (getattr(artist, f"{verb}_{what}", None) for verb in ("get", "set"))
+    if get is None or put is None:
+        return
+    old = get()
+    if isinstance(old, str) and old == "none":
+        return
+    rows = to_rgba_array(old)
+    new = [_swapped(row, table, grey) for row in rows]
+    if new and not np.array_equal(rows, new):
+        put(new if np.ndim(old) == 2 else new[0])
+
+
+def _swapped(rgba: Any, table: Mapping[str, str], grey: bool) -> tuple[float, ...]:
+    """One colour in the palette; its opacity stays."""
+    found = table.get(to_hex(rgba))
+    if found is None and grey:
+        found = str(float(np.dot(rgba[:3], _LUMA)))
+    return to_rgba(rgba if found is None else found, rgba[3])
+
+
+def _shades(shades: Colormap, table: Mapping[str, str], grey: bool) -> Colormap:
+    """What stands for a colour map: another hue at the full end, or shades of grey.
+
+    Both ends of a diverging map would be the same grey: it becomes one that runs from dark to
+    light.
+    """
+    if grey:
+        return colormaps["gray" if shades.name == "PRGn" else "Greys"].resampled(shades.N)
+    if shades.name == "PRGn":
+        return shades
+    return LinearSegmentedColormap.from_list(shades.name, [PAPER, table.get(BLUE, BLUE)], shades.N)
 
 
 def panel(axes: Axes, letter: str) -> None:

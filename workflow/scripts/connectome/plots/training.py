@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 import connectome.plots.style as style
 from connectome.plots.palette import BLUE, INK, MUTED, RULE
+from connectome.plots.phrases import counted, rounded, sentences, spread
 
 COLUMNS = ("quantity", "task", "step", "value")
 
@@ -52,3 +53,33 @@ def draw(rows: list[dict[str, str]]) -> Figure:
     grid[0].set_xticks([0, last], ["0", f"{last:,.0f}"])
     figure.supxlabel("training step", fontsize=style.NORMAL, color=MUTED)
     return figure
+
+
+def caption(rows: list[dict[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "How it learned. Loss, and accuracy on held-out prompts of each task over the steps of "
+        "training; the other tasks stand faint behind."
+    )
+
+
+def claim(rows: list[dict[str, str]]) -> str:
+    """What these rows say."""
+    if not rows:
+        return ""
+    last = max(float(row["step"]) for row in rows)
+    loss = [row for row in rows if row["quantity"] == "loss"]
+    ends = [float(row["value"]) for row in (loss[0], loss[-1])] if loss else []
+    final = [
+        float(row["value"])
+        for row in rows
+        if row["quantity"] == "accuracy" and float(row["step"]) == last and row["value"]
+    ]
+    return sentences(
+        [
+            f"Loss {rounded(ends[0])} at first, {rounded(ends[1])} at the end." if ends else "",
+            f"Accuracy at step {last:,.0f} over {counted(len(final), 'task')}: {spread(final)}."
+            if final
+            else "",
+        ]
+    )

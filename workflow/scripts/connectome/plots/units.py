@@ -14,12 +14,13 @@ from matplotlib.lines import Line2D
 import connectome.plots.style as style
 from connectome.plots.faithfulness import draw_curve, handle, limit
 from connectome.plots.palette import ERROR_POLICIES, MUTED, SERIES, Series, unit_series
+from connectome.plots.phrases import ranged, sentences
 
 PARTITIONS = ("features", "rois_attribution", "rois", "heads", "modules", "random")
 _OF_SPARSE = ("features", "rois_attribution", "rois", "random")  # the others have no features of it
 COLUMNS = (
     *("table", "dictionary", "native", "partition", "error", "nodes", "features", "share"),
-    *("f_ratio", "f_lo", "f_hi", "competent"),
+    *("f_ratio", "f_lo", "f_hi", "competent", "distinct"),
 )
 _SIZES = (("nodes", "nodes kept"), ("share", "share of the features in its parts"))
 Row = dict[str, Any]
@@ -170,3 +171,41 @@ def _finish(axes: Axes, letter: str, label: str) -> None:
 
 def _title(axes: Axes, text: str) -> None:
     axes.set_title(style.printable(text, 40), loc="center", fontsize=style.SMALL, pad=4)
+
+
+def caption(rows: list[dict[str, str]]) -> str:
+    """What is drawn, in words that hold for every run."""
+    return (
+        "Which units keep a task, for how much? Share of the metric that is kept on held-out "
+        "prompts when all other nodes are ablated, over the number of nodes kept (a) and over the "
+        "share of features in them (b), for single features, regions, heads, modules and random "
+        "groups. Hollow: features of a dictionary, at the sites that it covers; native ones "
+        "elsewhere. Below, what the curve of single features becomes when error nodes, which hold "
+        "what a dictionary misses, are recomputed in each run, keep the clean run's value, or are "
+        "ablated with the rest; above, it is the first of these that was run. Bands: ninety-five "
+        "percent bootstrap over distinct prompts."
+    )
+
+
+def claim(rows: list[dict[str, str]]) -> str:
+    """What these rows say."""
+    if not rows:
+        return "Nothing was run: the task is refused."
+    main = [row for row in rows if row["table"] == "faithfulness"]
+    said = []
+    for dictionary, partition in dict.fromkeys((r["dictionary"], r["partition"]) for r in main):
+        curve = [r for r in main if (r["dictionary"], r["partition"]) == (dictionary, partition)]
+        half = [float(row["share"]) for row in curve if float(row["f_ratio"]) >= 0.5]
+        if half:
+            label = f"{SERIES[partition].label} ({dictionary})"
+            said.append(f"{label} {100 * min(half):.1f} %")
+    able = all(row["competent"] == "true" for row in rows)
+    return sentences(
+        [
+            f"Smallest share of features that keeps half of the metric: {', '.join(said)}."
+            if said
+            else "No unit keeps half of the metric.",
+            f"Bands are over {ranged((int(row['distinct']) for row in rows), 'distinct prompts')}.",
+            "" if able else "The model cannot do this task: these ratios have no meaning.",
+        ]
+    )

@@ -6,9 +6,9 @@ needs. The package imports nothing outside the standard library; Jinja2 is loade
 built.
 
 `plan` is what the configuration asks for: {"models": {name: facts}, "native": name of the native
-dictionary, "report": the section of the config}. Facts of a model are `trained`, `tasks`,
-`dictionaries` (name: its `sites` and `tasks`, of those that are mapped) and `judged` (names of all
-that are made of features).
+dictionary, "report": the section of the config, "palette": that of the figures}. Facts of a model
+are `trained`, `tasks`, `dictionaries` (name: its `sites` and `tasks`, of those that are mapped) and
+`judged` (names of all that are made of features).
 """
 
 import importlib
@@ -28,5 +28,7 @@ def sections() -> list[ModuleType]:
 
 
 def inputs(plan: Mapping[str, Any]) -> list[str]:
-    """Files below the results folder that the page reads, each once."""
-    return list(dict.fromkeys(path for section in sections() for path in section.inputs(plan)))
+    """Files below the results folder that the page reads, each once; captions beside figures."""
+    found = dict.fromkeys(path for section in sections() for path in section.inputs(plan))
+    drawn = [path.removesuffix(".svg") for path in found if path.endswith(".svg")]
+    return [*found, *(f"{path}.json" for path in drawn)]

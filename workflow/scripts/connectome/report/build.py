@@ -6,7 +6,7 @@ from typing import Any
 
 from connectome.command import atomic
 from connectome.errors import DataError
-from connectome.plots.palette import SERIES, THEME
+from connectome.plots.palette import DEFAULT, SERIES, theme
 from connectome.report import drawing, marks, sections
 from connectome.report.marks import Html
 from connectome.report.reader import Line, Results, Table
@@ -39,12 +39,14 @@ def build(
         lstrip_blocks=True,
     )
     found = Results(results, left.unmade if left else ())
+    palette = plan.get("palette", DEFAULT)
     environment.globals |= {
         "token": marks.token,
         "tokens": marks.tokens,
         "series": lambda name: SERIES[name].label if name in SERIES else name,
         "cells": cells,
-        "figure_image": lambda name, text: figure_image(found, name, text),
+        "figure_image": lambda name, text: figure_image(found, name, text, palette),
+        "figure_caption": lambda name: marks.caption(found.sidecar(name)),
         "command": command,
         "static_rows": STATIC_ROWS,
         "plan": plan,
@@ -66,7 +68,7 @@ def build(
     page = environment.get_template("page.html").render(
         title=title,
         policy=_POLICY,
-        style=Html(_theme() + (fragments / "style.css").read_text(encoding="utf-8")),
+        style=Html(_theme(palette) + (fragments / "style.css").read_text(encoding="utf-8")),
         script=Html((fragments / "report.js").read_text(encoding="utf-8")),
         parts=parts,
         data=marks.script_json(_data(found)),
@@ -113,9 +115,9 @@ def write_unfinished(
     return path
 
 
-def _theme() -> str:
-    """Colours as style variables, light and dark."""
-    light, dark = (";".join(f"--{row[0]}:{row[i]}" for row in THEME) for i in (1, 2))
+def _theme(palette: str) -> str:
+    """Colours of a palette as style variables, light and dark."""
+    light, dark = (";".join(f"--{row[0]}:{row[i]}" for row in theme(palette)) for i in (1, 2))
     return f":root{{{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
 
 
@@ -140,10 +142,12 @@ def _column(name: str, fields: list[str]) -> dict[str, Any]:
     return {"name": name, "words": words, "at": [number[field] for field in fields]}
 
 
-def figure_image(results: Results, name: str, description: str) -> Html | None:
+def figure_image(
+    results: Results, name: str, description: str, palette: str = DEFAULT
+) -> Html | None:
     """The figure as an image with this text, None where its file is missing."""
     svg = results.drawing(name)
-    return None if svg is None else drawing.image(svg, description)
+    return None if svg is None else drawing.image(svg, description, palette)
 
 
 def cells(table: Table, lines: list[Line], columns: list[list[str]]) -> list[list[Html]]:

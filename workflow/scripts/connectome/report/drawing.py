@@ -3,11 +3,13 @@
 import base64
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
-from connectome.plots.palette import THEME
+from connectome.plots.palette import DEFAULT, theme
 from connectome.report.marks import Html, escape
+
+Colours = Iterable[tuple[str, str, str]]  # name, light, dark
 
 _WIDE = 400  # CSS pixels; wider figures keep a readable size on a phone and scroll in their frame
 
@@ -17,10 +19,13 @@ _WIDE = 400  # CSS pixels; wider figures keep a readable size on a phone and scr
 _PLAIN = " !$'()*+,-./:;<=>?@[]^_`{|}~"
 
 
-def image(svg: str, description: str) -> Html:
-    """An `<img>` of the figure. Nothing in it can run: an image has no scripts and no links."""
+def image(svg: str, description: str, palette: str = DEFAULT) -> Html:
+    """An `<img>` of a figure that was drawn in this palette.
+
+    Nothing in it can run: an image has no scripts and no links.
+    """
     width, height = _size(svg)
-    data = quote(themed(svg), safe=_PLAIN)
+    data = quote(themed(svg, palette), safe=_PLAIN)
     wide = ' class="wide"' if width > _WIDE else ""
     return Html(
         f'<img{wide} src="data:image/svg+xml,{data}" alt="{escape(description)}" '
@@ -37,8 +42,8 @@ def _size(svg: str) -> tuple[int, int]:
     return round(float(found[1]) * 96 / 72), round(float(tall[1]) * 96 / 72)
 
 
-def themed(svg: str) -> str:
-    """The figure in few bytes, its fixed colours as variables that dark pages turn over.
+def themed(svg: str, palette: str = DEFAULT) -> str:
+    """The figure in few bytes, the colours of its palette as variables that dark pages turn over.
 
     The document type and the prologue go: an image needs neither, and both name remote addresses.
     Text is left as it is, whatever it looks like.
@@ -47,9 +52,10 @@ def themed(svg: str) -> str:
     svg = re.sub(r">\s+<", "><", svg)
     numbers = {name: f"i{n}" for n, name in enumerate(dict.fromkeys(_ID.findall(svg)))}
     classes: dict[str, str] = {}  # by style: one that stands at many places is written once
-    svg = _TAG.sub(lambda found: _small(found[0], numbers, classes), svg)
+    colours = theme(palette)
+    svg = _TAG.sub(lambda found: _small(found[0], numbers, classes, colours), svg)
     svg = _PNG.sub(lambda found: indexed(found[0]), svg)
-    rules = [";".join(f"--{row[0]}:{row[i]}" for row in THEME) for i in (1, 2)]
+    rules = [";".join(f"--{row[0]}:{row[i]}" for row in colours) for i in (1, 2)]
     style = (
         f"<style>:root{{{rules[0]}}}@media (prefers-color-scheme:dark){{:root{{{rules[1]}}}}}"
         "text{font-family:system-ui,'DejaVu Sans',sans-serif}"
@@ -65,7 +71,7 @@ _PNG = re.compile(r"(?<=data:image/png;base64,)[\w+/=\s]+")
 _FAMILY = re.compile(r"font-family:[^;\"]*;? ?")
 
 
-def _small(tag: str, numbers: Mapping[str, str], classes: dict[str, str]) -> str:
+def _small(tag: str, numbers: Mapping[str, str], classes: dict[str, str], colours: Colours) -> str:
     """A tag of a drawing in fewer bytes: lengths in hundredths of a point, no names nobody refers
     to, and single quotes, which stay one byte in a data address."""
     tag = re.sub(r'^<g id="[^"]*"', "<g", tag)
@@ -73,7 +79,7 @@ def _small(tag: str, numbers: Mapping[str, str], classes: dict[str, str]) -> str
     tag = re.sub(r' (?:d|x|y|points)="[^"]*"', lambda found: _coarse(found[0]), tag)
     tag = re.sub(r"\b[mp][0-9a-f]{10}\b", lambda found: numbers.get(found[0], found[0]), tag)
     tag = tag.replace("xlink:href", "href")
-    tag = re.sub(r' style="([^"]*)"', lambda found: _class(found[1], classes), tag)
+    tag = re.sub(r' style="([^"]*)"', lambda found: _class(found[1], classes, colours), tag)
     return re.sub(r"=\"([^\"']*)\"", r"='\1'", tag)
 
 
@@ -97,8 +103,8 @@ def indexed(png: str) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def _class(style: str, classes: dict[str, str]) -> str:
-    short = re.sub(r"([:;,])\s+", r"\1", _variables(_FAMILY.sub("", style)))
+def _class(style: str, classes: dict[str, str], colours: Colours) -> str:
+    short = re.sub(r"([:;,])\s+", r"\1", _variables(_FAMILY.sub("", style), colours))
     return f' class="{classes.setdefault(short, f"s{len(classes)}")}"'
 
 
@@ -110,8 +116,8 @@ def _coarse(attribute: str) -> str:
     return re.sub(r" ?([A-Za-z]) ", r"\1", text) if text.startswith(" d=") else text
 
 
-def _variables(style: str) -> str:
+def _variables(style: str, colours: Colours) -> str:
     """Colours of one style attribute as variables; text of the figure is never touched."""
-    for name, light, _ in THEME:
+    for name, light, _ in colours:
         style = style.replace(light, f"var(--{name})")
     return style

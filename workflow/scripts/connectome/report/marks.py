@@ -7,6 +7,7 @@ Standard library only.
 import html
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -104,6 +105,26 @@ def number(text: str, form: str, table: str, row: int, column: str) -> Html:
 def undefined(reason: str) -> Html:
     """Stands where a number is not defined."""
     return Html(f'<span class="undefined" title="{escape(reason)}">not defined</span>')
+
+
+def caption(sidecar: Mapping[str, Any] | None) -> Html:
+    """The caption of a figure as its sidecar has it: first sentence strong, panels bold, sources.
+
+    Empty without a sidecar.
+    """
+    if sidecar is None:
+        return Html("")
+    tables = [path.rpartition("/")[2] for path in sidecar["sources"] if path.endswith(".csv")]
+    codes = [f"<code>{escape(name)}</code>" for name in tables or [f"{sidecar['name']}.csv"]]
+    first = lead(sidecar["caption"])
+    rest = html.escape(sidecar["caption"].removeprefix(first))
+    body = re.sub(r"\(([a-z](?:, [a-z])*)([;)])", r"(<b>\1</b>\2", rest)
+    return Html(f"<p><strong>{html.escape(first)}</strong>{body} From {', '.join(codes)}.</p>")
+
+
+def lead(text: str) -> str:
+    """The first sentence of a caption."""
+    return re.split(r"(?<=[.?])(?: |$)", text, maxsplit=1)[0]
 
 
 def script_json(value: Any) -> Html:
