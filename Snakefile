@@ -32,3 +32,19 @@ include: "rules/figures.smk"
 include: "rules/report.smk"
 include: "rules/provenance.smk"
 include: "rules/paper.smk"
+include: "rules/unfinished.smk"
+
+
+# On a cluster these run where it is submitted from: seconds each, and a place in a queue takes longer.
+QUICK = (
+    *("tabulate_", "plot_", "build_report", "build_gallery"),
+    *("record_provenance", "write_methods", "pack_supplement"),
+)
+workflow.localrules(*(rule.name for rule in workflow.rules if rule.name.startswith(QUICK)))
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/report.html",
+        "<results>/provenance.json",
