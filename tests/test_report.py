@@ -306,7 +306,8 @@ def test_a_figure_is_the_same_drawing_in_fewer_bytes():
     style = 'style="fill: none; stroke: #1b1f24"'
     svg = (
         '<svg width="72pt" height="36pt" xmlns:xlink="x"><defs><path id="m12ab" d="M 0 0 \n'
-        'L -1.000 2.500 \n"/><clipPath id="p34"><rect/></clipPath></defs>\n<g id="figure_1"><g id="text_1" '
+        'L -1.000 2.500 \n"/><clipPath id="p34"><rect/></clipPath></defs>\n'
+        '<g id="figure_1"><g id="text_1" '
         f'transform="translate(1.23456 -0.001)"><path {style} clip-path="url(#p34)"/></g>'
         f'<use xlink:href="#m12ab" {style} transform="rotate(-0 1 2)"/></g></svg>'
     )
