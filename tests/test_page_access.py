@@ -148,6 +148,11 @@ def test_nothing_scrolls_sideways_with_everything_open(visit, width):  # noqa: F
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
 
 
+def test_the_summary_of_the_first_dictionary_fits_a_screen(visit):  # noqa: F811
+    first = visit().locator("#summary .model").first.bounding_box()
+    assert first["y"] + first["height"] <= 900
+
+
 def test_print_opens_every_section_without_controls(visit):  # noqa: F811
     page = visit()
     page.emulate_media(media="print")

@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -253,7 +255,7 @@ def test_page_code_and_file_stay_within_their_budgets(page, monkeypatch):
     assert code <= 60_000
     assert len(report_chain.page().encode()) <= 5_000_000
     monkeypatch.setattr(build, "_LARGEST", 100_000)
-    with pytest.raises(DataError, match="largest sections: "):
+    with pytest.raises(DataError, match=r"largest blocks: faithfulness.csv 0\.\d MB, "):
         build.build(report_chain.results(), PLAN, FRAGMENTS)
 
 
@@ -307,17 +309,48 @@ def test_heat_maps_keep_every_pixel_in_fewer_bytes():
 
 
 def test_figures_follow_the_colour_scheme_but_their_text_is_never_touched():
+    hostile = '#ffffff 1.23456 x="1.23456" style="fill: #ffffff" id="m1" url(#m2) a: b'
     svg = (
         '<?xml version="1.0"?><svg width="72pt" height="36pt"><g id="a">'
         '<path d="M 1.23456 2.000 \nL 0.5 10 " style="fill: #ffffff; stroke: #1b1f24"/>'
-        '<text x="1.23456" transform="rotate(-0 1.23456 2)">#ffffff 1.23456 style="x"</text>'
-        "</g></svg>"
+        f'<text x="1.23456" transform="rotate(-0 1.23456 2)">{hostile}</text></g></svg>'
     )
     themed = drawing.themed(svg)
     assert ".s0{fill:var(--paper);stroke:var(--ink)}" in themed
-    assert '>#ffffff 1.23456 style="x"<' in themed and "d='M1.23 2L0.5 10' class='s0'" in themed
+    assert f">{hostile}<" in themed and "d='M1.23 2L0.5 10' class='s0'" in themed
     assert "<text x='1.23'>" in themed
     assert 'width="96" height="48"' in drawing.image(svg, "x")
+
+
+def test_a_figure_is_the_same_drawing_in_fewer_bytes():
+    style = 'style="fill: none; stroke: #1b1f24"'
+    svg = (
+        '<svg width="72pt" height="36pt" xmlns:xlink="x"><defs><path id="m12ab" d="M 0 0 \n'
+        'L -1.000 2.500 \n"/><clipPath id="p34"><rect/></clipPath></defs>\n'
+        '<g id="figure_1"><g id="text_1" '
+        f'transform="translate(1.23456 -0.001)"><path {style} clip-path="url(#p34)"/></g>'
+        f'<use xlink:href="#m12ab" {style} transform="rotate(-0 1 2)"/></g></svg>'
+    )
+    small = drawing.themed(svg)
+    rules = small.index(".c0{fill:none;stroke:var(--ink)}")
+    assert small[rules:] == (
+        ".c0{fill:none;stroke:var(--ink)}</style><defs><path id='i1' d='M0 0L-1 2.5'/>"
+        "<clipPath id='i0'><rect/></clipPath></defs><g transform='translate(1.23 -0)'>"
+        "<path class='c0' clip-path='url(#i0)'/></g><use xlink:href='#i1' class='c0'/></svg>"
+    )
+
+
+def test_the_figures_of_the_page_are_drawings_of_half_their_size(page):
+    taken = 0
+    for image in page.all("img"):
+        text = unquote(image["attrs"]["src"].partition(",")[2])
+        drawn = ElementTree.fromstring(text)  # well formed
+        names = {e.get("id") for e in drawn.iter()} - {None}
+        assert set(re.findall(r"#(i\d+)\b", text)) == names
+        taken += len(text)
+    svg = {path for path in report.inputs(PLAN) if path.startswith("figures/")}
+    files = [report_chain.results() / path for path in svg]
+    assert taken < 0.5 * sum(file.stat().st_size for file in files if file.is_file())
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def build(
         if left and (gone := [path for path in module.inputs(plan) if path in left.unmade]):
             body = _with_reasons(environment, body, gone, module.inputs(plan), left)
         parts.append({"id": name, "title": module.TITLE, "body": Html(body)})
+    data = _data(found)
     title = plan["report"]["name"]
     if left:
         title = f"unfinished: {title}"
@@ -71,17 +72,24 @@ def build(
         style=Html(_theme(palette) + (fragments / "style.css").read_text(encoding="utf-8")),
         script=Html((fragments / "report.js").read_text(encoding="utf-8")),
         parts=parts,
-        data=marks.script_json(_data(found)),
+        data=marks.script_json(data),
     )
     size = len(page.encode())
     if size > _LARGEST:
-        largest = sorted(((len(p["body"]), p["id"]) for p in parts), reverse=True)[:3]
-        blocks = ", ".join(f"{name} {length / 1e6:.1f} MB" for length, name in largest)
         raise DataError(
             f"the page has {size / 1e6:.1f} MB, at most {_LARGEST / 1e6:.0f} are readable; largest "
-            f"sections: {blocks}; list fewer partitions in report.circuits or fewer sites"
+            f"blocks: {_largest(parts, data)}; list fewer partitions in report.circuits or fewer "
+            "sites"
         )
     return page
+
+
+def _largest(parts: list[dict[str, Any]], data: Mapping[str, Any]) -> str:
+    """The three largest of all sections and tables, with their sizes."""
+    sizes = [(len(part["body"]), f"section {part['id']}") for part in parts]
+    sizes += [(len(marks.script_json(columns)), name) for name, columns in data.items()]
+    found = sorted(sizes, reverse=True)[:3]
+    return ", ".join(f"{name} {length / 1e6:.1f} MB" for length, name in found)
 
 
 def _with_reasons(
