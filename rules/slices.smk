@@ -246,7 +246,12 @@ def methods_slice(wildcards):
     left_out = ("pathvars", "interpreters", "hub", "report", "figures")
     said = {name: section for name, section in config.items() if name not in left_out}
     plan = {name: PLAN[name] for name in ("models", "compared", "native")}
-    return canonical({"config": said, "plan": plan})
+    derived = {
+        "dtype": {model: configuration.dtype_of(config, model) for model in MODELS},
+        "training": {model: configuration.training_of(config, model) for model in TRAINED},
+        "metric": metrics_of(TASKS),
+    }
+    return canonical({"config": said, "derived": derived, "plan": plan})
 
 
 def supplement_slice(wildcards):
