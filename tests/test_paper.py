@@ -513,6 +513,11 @@ def test_one_command_packs_a_finished_run(quick_results, tmp_path):
         records = json.loads(archive.read("snakemake.json"))
         provenance = json.loads(archive.read("provenance.json"))
         text = archive.read("exports/methods.md").decode()
+        archive.extract("config.json", tmp_path)
     assert {"tables/sizes.csv", "demo/model.json", "report.html"} <= set(records)
     assert provenance["packages"]["snakemake"] in text
     assert set(re.findall(r"@(\w+)", text)) == set(bibliography.cited(text))
+    again = [*quick_command(tmp_path / "again"), "--configfile", str(tmp_path / "config.json")]
+    (tmp_path / "again").mkdir()
+    done = subprocess.run([*again, "--dry-run"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "build_report" in done.stdout
