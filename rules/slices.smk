@@ -241,16 +241,26 @@ def page_slice(wildcards):
     return canonical(PLAN)
 
 
+def without_machine(*left_out):
+    """The configuration without what is of one machine, and without these sections."""
+    left_out = {"pathvars", "interpreters", "hub", *left_out}
+    return {name: section for name, section in config.items() if name not in left_out}
+
+
 def methods_slice(wildcards):
-    """`cfg` of write_methods: all that says what was done, nothing of the machine and the pages."""
-    left_out = ("pathvars", "interpreters", "hub", "report", "figures")
-    said = {name: section for name, section in config.items() if name not in left_out}
+    """`cfg` of write_methods: all that says what was done."""
+    said = without_machine("report", "figures")
     plan = {name: PLAN[name] for name in ("models", "compared", "native")}
-    return canonical({"config": said, "plan": plan})
+    derived = {
+        "dtype": {model: configuration.dtype_of(config, model) for model in MODELS},
+        "training": {model: configuration.training_of(config, model) for model in TRAINED},
+        "metric": metrics_of(TASKS),
+    }
+    return canonical({"config": said, "derived": derived, "plan": plan})
 
 
 def supplement_slice(wildcards):
     """`cfg` of pack_supplement: the configuration, and which figures and tables there are."""
     files = {"figures": figure_files(".svg"), "tables": page_tables()}
     names = {kind: [Path(path).stem for path in paths] for kind, paths in files.items()}
-    return canonical({"config": config, **names})
+    return canonical({"config": without_machine(), **names})

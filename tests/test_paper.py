@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import dataclasses
 import hashlib
 import html
 import json
@@ -193,8 +194,14 @@ def a_run(plan=PLAN, provenance=PROVENANCE, without=(), **changes):
     names = [name for name in NAMES if name not in without]
     read = {name: [r for r in tables.read_csv(folder / f"{name}.csv") if r["model"] == "demo"]
             for name in names}  # fmt: skip
+    chosen = config(**changes)
+    derived = {
+        "dtype": {"demo": configuration.dtype_of(chosen, "demo")},
+        "metric": {task: configuration.metric_of(chosen, task) for task in chosen["tasks"]},
+        "training": {"demo": chosen["training"]},
+    }
     plan = {"compared": [], **plan}
-    return methods.Run(config(**changes), plan, read, provenance, CATALOGUE)
+    return methods.Run(chosen, derived, plan, read, provenance, CATALOGUE)
 
 
 def written(**changes):
@@ -234,7 +241,7 @@ def test_a_sentence_about_a_dictionary_has_the_numbers_of_its_rows():
     }
     run = a_run()
     told = {**run.tables, "dictionaries": [row, row | {"site": "attn.2"}]}
-    text = methods.text(methods.Run(run.config, run.plan, told, PROVENANCE, CATALOGUE))
+    text = methods.text(dataclasses.replace(run, tables=told))
     assert (
         "at mlp.1 and attn.2 is made of BatchTopK [@bussmann2024batchtopk] sparse autoencoders "
         "with 4,096 features, 8 of them wanted on a token, trained here on 1,000,000 tokens" in text
@@ -244,7 +251,7 @@ def test_a_sentence_about_a_dictionary_has_the_numbers_of_its_rows():
     loaded["dictionaries"][SPARSE] = {"load": {"mlp.1": {"path": "x"}}}
     skip = row | {"activation": "gated", "transcoder": "true", "skip": "true", "trained_tokens": ""}
     told = {**run.tables, "dictionaries": [skip, row | {"kind": "linear"}]}
-    text = methods.text(methods.Run(loaded, run.plan, told, PROVENANCE, CATALOGUE))
+    text = methods.text(dataclasses.replace(run, config=loaded, tables=told))
     assert "gated [@rajamanoharan2024gated] transcoders with a linear path [@paulo2025" in text
     assert "made elsewhere and loaded" in text and "[@izenman1975reduced]" in text
 
@@ -404,7 +411,7 @@ def test_the_supplement_has_everything_with_its_digest_and_names_no_machine(pack
     assert set(told) == set(members) - {"MANIFEST.sha256"}
     for name, digest in told.items():
         assert hashlib.sha256(members[name]).hexdigest() == digest
-    for name in ("README.md", "report.html", "figures/index.html", "config.yaml", "snakemake.json",
+    for name in ("README.md", "report.html", "figures/index.html", "config.json", "snakemake.json",
                  "provenance.json", "exports/methods.md", "exports/methods.bib"):  # fmt: skip
         assert name in members
     for record in sidecars:
@@ -412,7 +419,7 @@ def test_the_supplement_has_everything_with_its_digest_and_names_no_machine(pack
     root = packed[0].parents[1]
     assert {f"tables/{path.name}" for path in (root / "tables").glob("*.csv")} <= set(members)
     assert json.loads(members["snakemake.json"])["report.html"]["rule"] == "build_report"
-    assert yaml.safe_load(members["config.yaml"])["interpreters"]["python"] == "<path>/python"
+    assert json.loads(members["config.json"])["interpreters"]["python"] == "<path>/python"
     for folder in (Path.home(), root, ROOT):
         assert not [name for name in members if str(folder).encode() in members[name]]
 
@@ -506,6 +513,11 @@ def test_one_command_packs_a_finished_run(quick_results, tmp_path):
         records = json.loads(archive.read("snakemake.json"))
         provenance = json.loads(archive.read("provenance.json"))
         text = archive.read("exports/methods.md").decode()
+        archive.extract("config.json", tmp_path)
     assert {"tables/sizes.csv", "demo/model.json", "report.html"} <= set(records)
     assert provenance["packages"]["snakemake"] in text
     assert set(re.findall(r"@(\w+)", text)) == set(bibliography.cited(text))
+    again = [*quick_command(tmp_path / "again"), "--configfile", str(tmp_path / "config.json")]
+    (tmp_path / "again").mkdir()
+    done = subprocess.run([*again, "--dry-run"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "build_report" in done.stdout

@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import yaml
-
 from connectome import arrays, command, publication, supplement
 
 README = """# Supplement
@@ -15,7 +13,8 @@ Results of lm-connectome for the configuration "{name}". Everything opens offlin
 - `figures/`: each figure as pdf, svg and png, with the csv it is drawn from and its caption (json)
 - `tables/`: every number of the report
 - `exports/methods.md`, `exports/methods.bib`: the methods of this run and the works they cite
-- `config.yaml`: the whole configuration; `provenance.json`: versions, revision of the code, costs
+- `config.json`: the whole configuration (`snakemake --configfile` reads it)
+- `provenance.json`: versions, revision of the code, costs
 - `snakemake.json`: for each result the rule, the inputs with their digests, parameters and times
 - `MANIFEST.sha256`: digests of all files, read by `sha256sum --check MANIFEST.sha256`
 
@@ -30,9 +29,8 @@ def main(args):
     names += [f"figures/{name}.{kind}" for name in cfg["figures"] for kind in kinds]
     names += [f"tables/{name}.csv" for name in cfg["tables"]]
     members = {name: (root / name).read_bytes() for name in names}
-    config = supplement.without_folders(cfg["config"])
-    members["config.yaml"] = yaml.safe_dump(config, allow_unicode=True).encode()
     records = {
+        "config.json": cfg["config"],
         "provenance.json": arrays.read_json(root / "provenance.json"),
         "snakemake.json": supplement.records(args.metadata, root, args.output),
     }

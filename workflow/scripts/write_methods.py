@@ -11,6 +11,7 @@ def main(args):
     catalogue = bibliography.read(CATALOGUE)
     run = methods.Run(
         config=args.cfg["config"],
+        derived=args.cfg["derived"],
         plan=args.cfg["plan"],
         tables={path.stem: tables.read_csv(path) for path in args.tables},
         provenance=arrays.read_json(args.provenance),

@@ -1,12 +1,11 @@
-"""The catalogue of methods and the works they cite: YAML by kind and name, BibTeX by key."""
+"""The catalogue of methods and the works they cite: TOML by kind and name, BibTeX by key."""
 
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from connectome.errors import DataError
 
@@ -36,13 +35,13 @@ class Catalogue:
             return self.methods[kind][name]
         except KeyError:
             raise DataError(
-                f"methods.yaml has no {name!r} under {kind!r}: add its words, and what it cites"
+                f"methods.toml has no {name!r} under {kind!r}: add its words, and what it cites"
             ) from None
 
 
 def read(folder: Path) -> Catalogue:
-    """The catalogue of a folder with methods.yaml and references.bib."""
-    methods = yaml.safe_load((folder / "methods.yaml").read_text(encoding="utf-8"))
+    """The catalogue of a folder with methods.toml and references.bib."""
+    methods = tomllib.loads((folder / "methods.toml").read_text(encoding="utf-8"))
     return Catalogue(methods, entries((folder / "references.bib").read_text(encoding="utf-8")))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connectome import configuration, dictionary_config
+from connectome import dictionary_config
 from connectome.bibliography import Catalogue
 from connectome.plots.phrases import counted, ranged
 
@@ -22,6 +22,7 @@ class Run:
     """What a run is told by."""
 
     config: Mapping[str, Any]
+    derived: Mapping[str, Mapping[str, Any]]  # `dtype` and `training` by model, `metric` by task
     plan: Mapping[str, Any]  # as the page gets it
     tables: Mapping[str, Rows]  # by name, without the ending; those that are there
     provenance: Mapping[str, Any]
@@ -70,14 +71,14 @@ def _models(run: Run) -> Iterator[str]:
             f"{int(row['parameters']):,} weights"
         )
         source = run.config["models"][row["model"]]
-        dtype = configuration.dtype_of(dict(run.config), row["model"])
+        dtype = run.derived["dtype"][row["model"]]
         yield f"The model `{row['model']}` ({size}) {_origin(run, row, source)}; it ran in {dtype}."
 
 
 def _origin(run: Run, row: Mapping[str, str], source: Mapping[str, Any]) -> str:
     said = run.catalogue.said
     if "train" in source:
-        settings = configuration.training_of(dict(run.config), row["model"])
+        settings = run.derived["training"][row["model"]]
         return (
             f"has {said('training', 'gpt2')} and was trained for {settings['steps']:,} steps of "
             f"{said('training', 'adamw')} on a generated language, {settings['batch_rows']} rows "
@@ -110,7 +111,7 @@ def _tasks(run: Run) -> Iterator[str]:
                 f"Each has {parts[0]} for discovery and {parts[1]} held out; every reported number "
                 "comes from the latter."
             )
-        metrics = {configuration.metric_of(dict(run.config), row["task"]) for row in held}
+        metrics = {run.derived["metric"][row["task"]] for row in held}
         measured = listed(run.catalogue.said("metrics", name) for name in sorted(metrics))
         yield (
             f"The metric is {measured}. A task counts where the accuracy lies above chance on "
