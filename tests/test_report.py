@@ -325,18 +325,18 @@ def test_figures_follow_the_colour_scheme_but_their_text_is_never_touched():
 def test_a_figure_is_the_same_drawing_in_fewer_bytes():
     style = 'style="fill: none; stroke: #1b1f24"'
     svg = (
-        '<svg width="72pt" height="36pt" xmlns:xlink="x"><defs><path id="m12ab" d="M 0 0 \n'
-        'L -1.000 2.500 \n"/><clipPath id="p34"><rect/></clipPath></defs>\n'
+        '<svg width="72pt" height="36pt" xmlns:xlink="x"><defs><path id="m12ab01234" d="M 0 0 \n'
+        'L -1.000 2.500"/><clipPath id="p3401234567"><rect/></clipPath></defs>\n'
         '<g id="figure_1"><g id="text_1" '
-        f'transform="translate(1.23456 -0.001)"><path {style} clip-path="url(#p34)"/></g>'
-        f'<use xlink:href="#m12ab" {style} transform="rotate(-0 1 2)"/></g></svg>'
+        f'transform="translate(1 2)"><path {style} clip-path="url(#p3401234567)"/></g>'
+        f'<use xlink:href="#m12ab01234" {style} transform="rotate(-0 1 2)"/></g></svg>'
     )
     small = drawing.themed(svg)
-    rules = small.index(".c0{fill:none;stroke:var(--ink)}")
+    rules = small.index(".s0{fill:none;stroke:var(--ink)}")
     assert small[rules:] == (
-        ".c0{fill:none;stroke:var(--ink)}</style><defs><path id='i1' d='M0 0L-1 2.5'/>"
-        "<clipPath id='i0'><rect/></clipPath></defs><g transform='translate(1.23 -0)'>"
-        "<path class='c0' clip-path='url(#i0)'/></g><use xlink:href='#i1' class='c0'/></svg>"
+        ".s0{fill:none;stroke:var(--ink)}</style><defs><path id='i1' d='M0 0L-1 2.5'/>"
+        "<clipPath id='i0'><rect/></clipPath></defs><g><g transform='translate(1 2)'>"
+        "<path class='s0' clip-path='url(#i0)'/></g><use href='#i1' class='s0'/></g></svg>"
     )
 
 

@@ -50,10 +50,11 @@ def themed(svg: str, palette: str = DEFAULT) -> str:
     """
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r">\s+<", "><", svg)
-    numbers = {name: f"i{n}" for n, name in enumerate(dict.fromkeys(_ID.findall(svg)))}
+    used = dict.fromkeys(name for tag in _TAG.findall(svg) for name in _REFERENCE.findall(tag))
+    names = {name: f"i{number}" for number, name in enumerate(used)}
     classes: dict[str, str] = {}  # by style: one that stands at many places is written once
     colours = theme(palette)
-    svg = _TAG.sub(lambda found: _small(found[0], numbers, classes, colours), svg)
+    svg = _TAG.sub(lambda found: _small(found[0], names, classes, colours), svg)
     svg = _PNG.sub(lambda found: indexed(found[0]), svg)
     rules = [";".join(f"--{row[0]}:{row[i]}" for row in colours) for i in (1, 2)]
     style = (
@@ -66,21 +67,25 @@ def themed(svg: str, palette: str = DEFAULT) -> str:
 
 
 _TAG = re.compile(r"<[a-z][^>]*>")
-_ID = re.compile(r"<[^>]* id=\"([mp][0-9a-f]{10})\"")  # markers and clips, by their hash
+_REFERENCE = re.compile(r'(?<=href="#|..url\(#)[^")]+')  # dots: a look behind has one width
 _PNG = re.compile(r"(?<=data:image/png;base64,)[\w+/=\s]+")
 _FAMILY = re.compile(r"font-family:[^;\"]*;? ?")
 
 
-def _small(tag: str, numbers: Mapping[str, str], classes: dict[str, str], colours: Colours) -> str:
+def _small(tag: str, names: Mapping[str, str], classes: dict[str, str], colours: Colours) -> str:
     """A tag of a drawing in fewer bytes: lengths in hundredths of a point, no names nobody refers
     to, and single quotes, which stay one byte in a data address."""
-    tag = re.sub(r'^<g id="[^"]*"', "<g", tag)
+    tag = re.sub(r' id="([^"]*)"', lambda found: _id(names.get(found[1])), tag)
     tag = re.sub(r' transform="rotate\(-0 [^"]*"', "", tag)
     tag = re.sub(r' (?:d|x|y|points)="[^"]*"', lambda found: _coarse(found[0]), tag)
-    tag = re.sub(r"\b[mp][0-9a-f]{10}\b", lambda found: numbers.get(found[0], found[0]), tag)
+    tag = _REFERENCE.sub(lambda found: names[found[0]], tag)
     tag = tag.replace("xlink:href", "href")
     tag = re.sub(r' style="([^"]*)"', lambda found: _class(found[1], classes, colours), tag)
     return re.sub(r"=\"([^\"']*)\"", r"='\1'", tag)
+
+
+def _id(name: str | None) -> str:
+    return f' id="{name}"' if name else ""
 
 
 def indexed(png: str) -> str:
