@@ -29,6 +29,7 @@ include: "rules/features.smk"
 include: "rules/tables.smk"
 include: "rules/comparison.smk"
 include: "rules/figures.smk"
+include: "rules/exports.smk"
 include: "rules/report.smk"
 include: "rules/provenance.smk"
 

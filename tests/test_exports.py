@@ -1,6 +1,5 @@
 """Exports: direct effects within a prompt, their pruning, and the files that other tools read."""
 
-import json
 
 import numpy as np
 import pytest
@@ -102,7 +101,7 @@ def test_a_graph_loses_nothing_to_the_units_that_are_no_nodes(family, count):
     np.testing.assert_allclose(read, expected, atol=1e-9)
     for node in [i for i, kind in enumerate(graph.kind) if kind == "unit"]:
         site = direct_effects.mlp_sites(model)[graph.layer[node]]
-        unit = torch.tensor([[graph.position[node], graph.index[node]]])
+        unit = torch.tensor([[graph.position[node], graph.number[node]]])
         wanted = direct_effects.unit_inputs(model, trace, site, unit).item()
         read = graph.effects[node].sum() + graph.constant[node]
         assert read == pytest.approx(wanted, abs=1e-9)

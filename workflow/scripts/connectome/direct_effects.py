@@ -315,7 +315,7 @@ class Graph(NamedTuple):
 
     kind: list[str]
     layer: np.ndarray  # (N,) of units and errors; -1 of embeddings, the number of layers of logits
-    index: np.ndarray  # (N,) unit, or token id; -1 of errors
+    number: np.ndarray  # (N,) of a unit, or token id; -1 of errors
     position: np.ndarray  # (N,)
     value: np.ndarray  # (N,) of units; NaN of others
     effects: np.ndarray  # (N, N) a row per target
@@ -353,7 +353,7 @@ class _Rows(NamedTuple):
 
     kind: str
     layer: int
-    index: list[int]
+    number: list[int]
     position: list[int]
     value: list[float] | None = None
     reads: Readers | None = None
@@ -366,11 +366,11 @@ def _assembled(
     writers: Mapping[str, Sequence[Writers]],
 ) -> Graph:
     """The graph of these nodes; columns of writers stand in the order of the rows."""
-    size = sum(len(group.index) for group in rows)
+    size = sum(len(group.number) for group in rows)
     matrix, constant = np.zeros((size, size)), np.zeros(size)
     first = 0
     for group in rows:
-        last = first + len(group.index)
+        last = first + len(group.number)
         if group.reads is not None and last > first:
             by_site, bias = effects(model, trace, group.reads, writers)
             joined = torch.cat([by_site[site] for site in writers], dim=1)
@@ -381,11 +381,11 @@ def _assembled(
     def column(name: str, kind: type) -> np.ndarray:
         return np.array([x for group in rows for x in getattr(group, name)], dtype=kind)
 
-    values = [group.value or [float("nan")] * len(group.index) for group in rows]
+    values = [group.value or [float("nan")] * len(group.number) for group in rows]
     return Graph(
-        [group.kind for group in rows for _ in group.index],
-        np.array([group.layer for group in rows for _ in group.index]),
-        column("index", int),
+        [group.kind for group in rows for _ in group.number],
+        np.array([group.layer for group in rows for _ in group.number]),
+        column("number", int),
         column("position", int),
         np.array([x for some in values for x in some]),
         matrix,
