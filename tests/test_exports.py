@@ -1,15 +1,35 @@
 """Exports: direct effects within a prompt, their pruning, and the files that other tools read."""
 
+import json
+import re
 
+import jsonschema
+import networkx
 import numpy as np
 import pytest
 import torch
 
-from connectome import direct_effects, influence, transformer
-from tiny_models import KINDS, tiny
+from conftest import ROOT
+from connectome import (
+    arrays,
+    configuration,
+    direct_effects,
+    exchange,
+    feature_export,
+    graph_export,
+    graphml,
+    influence,
+    parts,
+    transformer,
+)
+from connectome.errors import DataError
+from tiny_models import KINDS, gpt2, tiny
 
 torch.set_num_threads(1)
 IDS = [0, 7, 3, 3, 15, 22]
+NASTY = ["</script><!--<script>", '"><img src=x onerror=1>', "=1+1", "\u202e", "\0", "\udc80"]
+NASTY += ["\U0001f600", "x" * 5000, '"(p=0.9)', "a\nb", "\ufffe", "  "]
+SETTINGS = {"nodes": 15, "logits": 4, "logit_share": 0.95, "node_share": 0.8, "edge_share": 0.98}
 
 
 def everything(model, trace):
@@ -155,3 +175,258 @@ def test_shares_of_a_hand_worked_graph():
     assert influence.leading(found, 0.5).tolist() == [True, False, False, False]
     assert influence.leading(found, 0.51).tolist() == [True, True, False, False]
     np.testing.assert_allclose(influence.cumulative(found), [0.5, 1.25 / 1.5, 1.0, 1.0])
+
+
+def text_of(token):
+    return NASTY[token % len(NASTY)]
+
+
+def exported(model, **changes):
+    """A graph file of a tiny model, as read back from its text, and the whole graph behind it."""
+    settings = SETTINGS | changes
+    trace = direct_effects.frozen(model, IDS)
+    found = direct_effects.outputs(
+        model, trace, [4], [5], settings["logit_share"], settings["logits"]
+    )
+    graph = direct_effects.graph(model, trace, IDS, found, settings["nodes"])
+    nodes = graph_export.Nodes(*graph[:5])
+    probability = dict(zip(found.tokens, found.probability, strict=True))
+    about = graph_export.About(
+        slug="demo-neurons-ioi-0",
+        scan="demo",
+        prompt="".join(map(text_of, IDS)),
+        tokens=IDS,
+        layers=model.size.layers,
+        probability=probability,
+        targets=[4],
+        text_of=text_of,
+        rois={layer: np.arange(12) % 3 - 1 for layer in range(model.size.layers)},
+        partition="rois_attribution",
+        settings=settings,
+    )
+    weights = graph_export.weights_of(nodes, probability)
+    kept = graph_export.keep(nodes, graph.effects, weights, settings)
+    record = graph_export.record(nodes, graph.effects, kept, about)
+    return json.dumps(record, sort_keys=True, allow_nan=False), about, graph, kept
+
+
+def check(record, name):
+    """Validate against a schema of the results; the schema itself is sound."""
+    schema = configuration.read_yaml(ROOT / f"workflow/schemas/{name}.schema.yaml")
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(record)
+
+
+def check_graph(record):
+    """What a schema cannot say of a graph."""
+    check(record, "attribution_graph")
+    names = [node["node_id"] for node in record["nodes"]]
+    assert len(set(names)) == len(names)
+    assert all(node["jsNodeId"] == node["node_id"] for node in record["nodes"])
+    layer = {
+        node["node_id"]: -1 if node["layer"] == "E" else int(node["layer"])
+        for node in record["nodes"]
+    }
+    place = {node["node_id"]: node["ctx_idx"] for node in record["nodes"]}
+    pairs = [(link["source"], link["target"]) for link in record["links"]]
+    assert len(set(pairs)) == len(pairs)
+    for source, target in pairs:
+        assert layer[source] < layer[target] and place[source] <= place[target]
+    moved = record["metadata"]["generation_settings"]["layers_moved_up"]
+    for node in record["nodes"]:
+        level, middle, position = re.fullmatch(r"(\w+?)_(.+)_(\d+)", node["node_id"]).groups()
+        assert (level, int(position)) == (node["layer"], node["ctx_idx"])
+        if node["feature_type"] == graph_export.FEATURE:
+            found = graph_export.cantor_inverse(node["feature"])
+            assert found == (int(level) - moved, int(middle))
+    for _, *members in record["qParams"]["supernodes"]:
+        assert set(members) <= set(names) and len(members) > 1
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_graph_file_is_what_viewers_read(family):
+    _, model = tiny(family)
+    text, about, graph, kept = exported(model)
+    record = json.loads(text)
+    check_graph(record)
+    assert text == exported(model)[0]  # same bytes twice
+    kinds = [node["feature_type"] for node in record["nodes"]]
+    assert kinds.count("embedding") == len(IDS)  # tokens and logits always stay
+    assert kinds.count("logit") == len(about.probability)
+    assert {4} == {node["feature"] for node in record["nodes"] if node["is_target_logit"]}
+    assert record["qParams"]["supernodes"]
+    assert len(record["links"]) == (kept.edges & (graph.effects != 0)).sum()
+    assert 0 < len(record["nodes"]) < len(graph.kind)
+    values = [node["influence"] for node in record["nodes"] if "influence" in node]
+    kept_values = [
+        node["influence"] for node in record["nodes"] if node["feature_type"] == kinds[len(IDS)]
+    ]
+    assert all(0 < value <= 1 for value in values) and min(kept_values) < 0.8
+    for node in record["nodes"]:
+        if node["feature_type"] == "logit":
+            assert f"(p={node['token_prob']:.3f})" in node["clerp"]
+        if node["feature_type"] == graph_export.FEATURE:
+            layer, index = graph_export.cantor_inverse(node["feature"])
+            roi = f" (m{layer}.r{index % 3 - 1})" if index % 3 else ""
+            assert node["clerp"] == f"mlp.{layer}:{index}{roi}"
+
+
+def test_a_model_of_one_layer_stands_one_layer_higher(tmp_path):
+    model = transformer.load(gpt2(tmp_path, n_layer=1), torch.float64)
+    record = json.loads(exported(model)[0])
+    check_graph(record)
+    layers = {(node["feature_type"], node["layer"]) for node in record["nodes"]}
+    assert (graph_export.FEATURE, "1") in layers and ("logit", "3") in layers
+
+
+def test_a_prompt_that_is_not_there_is_a_graph_without_nodes_and_the_reason():
+    _, about, _, _ = exported(tiny("gpt2")[1])
+    record = graph_export.refused(about, "there are no more prompts")
+    check_graph(record)
+    assert record["nodes"] == [] and record["reason"] == "there are no more prompts"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda r: r["nodes"][0].pop("clerp"),
+        lambda r: r["nodes"][0].update(feature_type="token"),
+        lambda r: r["nodes"].append(dict(r["nodes"][0])),
+        lambda r: r["links"].append(dict(r["links"][0])),
+        lambda r: r["links"][0].update(source="E_99_0"),
+        lambda r: r["links"][0].update(
+            source=r["links"][0]["target"], target=r["links"][0]["source"]
+        ),
+        lambda r: r["metadata"].update(prompt="\u202e"),
+        lambda r: r["metadata"].pop("scan"),
+    ],
+)
+def test_the_check_of_graph_files_sees_what_is_wrong(spoil):
+    record = json.loads(exported(tiny("gpt2")[1])[0])
+    spoil(record)
+    with pytest.raises((AssertionError, KeyError, jsonschema.ValidationError)):
+        check_graph(record)
+
+
+def test_feature_numbers_are_pairs():
+    numbers = [graph_export.cantor(layer, index) for layer in range(40) for index in range(40)]
+    assert len(set(numbers)) == len(numbers)
+    for number in [*range(500), 10**12 + 7]:
+        assert graph_export.cantor(*graph_export.cantor_inverse(number)) == number
+    assert graph_export.cantor(0, 41) == 902  # as circuit-tracer has it
+
+
+def test_a_scan_is_the_model_or_a_digest_that_does_not_depend_on_order():
+    assert graph_export.scan_of("demo", []) == "demo"
+    found = graph_export.scan_of("demo", [{"site": "mlp.0"}, {"site": "mlp.1", "k": 8}])
+    assert re.fullmatch("custom-[0-9a-f]{12}", found)
+    assert found == graph_export.scan_of("demo", [{"k": 8, "site": "mlp.1"}, {"site": "mlp.0"}])
+    assert found != graph_export.scan_of("demo", [{"site": "mlp.0"}])
+
+
+def test_the_generator_has_the_version_of_the_project():
+    text = (ROOT / "pyproject.toml").read_text()
+    assert f'version = "{graph_export.GENERATOR["version"]}"' in text
+
+
+def test_a_feature_file_shows_the_exported_prompts():
+    values = [{0: np.array([[0.5, -1.0], [2.0, 0.25]])}, {0: np.array([[3.0, 0.0]])}]
+    examples = [feature_export.Example(NASTY[i : i + len(v[0])], v) for i, v in enumerate(values)]
+    effect = np.array([0.0, 2.0, -1.0, 0.5, 0.1])
+    found = feature_export.record(0, 0, "demo", examples, effect, text_of, 2)
+    check(json.loads(json.dumps(found, allow_nan=False)), "feature_file")
+    assert (found["index"], found["act_min"], found["act_max"]) == (0, 0.5, 3.0)
+    shown = found["examples_quantiles"][0]["examples"]
+    assert [example["tokens_acts_list"] for example in shown] == [[3.0], [0.5, 2.0]]
+    assert [example["train_token_ind"] for example in shown] == [0, 1]
+    assert found["top_logits"] == [graph_export.shown(text_of(t)) for t in (1, 3)]
+    assert found["bottom_logits"] == [graph_export.shown(text_of(t)) for t in (2, 0)]
+
+
+def edge_rows(graph, scores):
+    """Rows of an edge table, as far as exports read them."""
+    return [
+        {
+            "src": graph.names[writer],
+            "dst": graph.names[graph.readers[reader].node],
+            "slot": graph.readers[reader].slot,
+            "score": float(scores[reader, writer]),
+        }
+        for reader, writer in zip(*map(np.ndarray.tolist, graph.edges), strict=True)
+    ]
+
+
+def part_graph(slots):
+    features = {"attn.0": 8, "mlp.0": 6, "attn.1": 8, "mlp.1": 6}
+    labels = {site: np.arange(count) % 3 - 1 for site, count in features.items()}
+    graph = parts.labelled(labels, list(features))
+    return parts.with_slots(graph) if slots else graph
+
+
+@pytest.mark.parametrize("slots", [False, True])
+def test_edge_scores_come_back_as_they_were(tmp_path, slots):
+    graph = part_graph(slots)
+    scores = np.random.default_rng(0).normal(size=graph.exists.shape) * graph.exists
+    path = tmp_path / "edges.json"
+    arrays.write_json(path, {"edges": exchange.by_name(graph, scores)}, {"cfg": "{}", "code": "{}"})
+    check(arrays.read_json(path), "edge_scores")
+    found, missing = exchange.read_exchange(path, graph)
+    assert missing == 0
+    np.testing.assert_array_equal(found, scores)
+    heads = parts.modules({"attn.0": 8, "mlp.0": 6}, ["attn.0", "mlp.0"])
+    with pytest.raises(DataError):
+        exchange.read_exchange(path, heads)
+
+
+@pytest.mark.parametrize("slots", [False, True])
+def test_graphml_comes_back_with_types_and_the_same_numbers(tmp_path, slots):
+    graph = part_graph(slots)
+    scores = np.random.default_rng(0).normal(size=graph.exists.shape) * graph.exists
+    edges = edge_rows(graph, scores)
+    nodes = [
+        {"node": name, "site": site, "kind": site.split(".")[0], "features": int(size)}
+        | {"score": float(place) - 3}
+        for place, (name, site, size) in enumerate(
+            zip(graph.names[:-1], graph.site_of[:-1], graph.sizes, strict=True)
+        )
+    ]
+    kept = {(row["src"], row["dst"], row["slot"]) for row in edges[::2]}
+    drawn = graphml.graph_of(nodes, edges, kept, {}, {"task": "ioi"})
+    path, again = tmp_path / "a.graphml", tmp_path / "b.graphml"
+    graphml.write(path, drawn)
+    graphml.write(again, graphml.graph_of(nodes, edges, kept, {}, {"task": "ioi"}))
+    assert path.read_bytes() == again.read_bytes()
+    found = networkx.read_graphml(path)
+    assert found.is_directed() and found.is_multigraph() == slots
+    assert found.graph["task"] == "ioi"
+    assert set(found.nodes) == {*graph.names}
+    total = sum(abs(row["score"]) for row in nodes)
+    for row in nodes:
+        node = found.nodes[row["node"]]
+        assert node["score"] == row["score"] and node["size"] == row["features"]
+        assert node["share"] == pytest.approx(abs(row["score"]) / total)
+        assert isinstance(node["layer"], int) and node["label"] == row["node"]
+        assert node["roi"] == (row["node"] if ".r" in row["node"] else "")
+    assert found.nodes["logits"]["layer"] == 2 and found.nodes["input"]["layer"] == -1
+    seen = {(u, v, data["slot"]): data for u, v, data in found.edges(data=True)}
+    assert len(seen) == len(edges)
+    for row in edges:
+        ends = (row["src"], row["dst"], row["slot"])
+        assert seen[ends]["score"] == row["score"]
+        assert seen[ends]["weight"] == seen[ends]["abs_score"] == abs(row["score"])
+        assert seen[ends]["kept"] is (ends in kept)
+
+
+def test_graphml_holds_hostile_names(tmp_path):
+    nodes = [
+        {"node": name, "site": "mlp.0", "kind": name, "features": 1, "score": float("nan")}
+        for name in NASTY
+    ]
+    path = tmp_path / "a.graphml"
+    drawn = graphml.graph_of(nodes, [], set(), {NASTY[0]: "\x1b"}, {"task": "\x01"})
+    graphml.write(path, drawn)
+    found = networkx.read_graphml(path)
+    assert len(found) == len(NASTY) + 1
+    assert found.nodes["\\u{0}"]["score"] == 0.0
+    assert found.nodes[NASTY[0]]["roi"] == "\\u{1b}"
+    assert found.nodes["\U0001f600"]["kind"] == "\U0001f600"
