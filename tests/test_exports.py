@@ -6,9 +6,11 @@ import re
 import jsonschema
 import networkx
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
+import built_chain
 from conftest import ROOT
 from connectome import (
     arrays,
@@ -19,10 +21,13 @@ from connectome import (
     graph_export,
     graphml,
     influence,
+    part_graphs,
     parts,
+    tables,
     transformer,
 )
 from connectome.errors import DataError
+from connectome.scores import Scores
 from tiny_models import KINDS, gpt2, tiny
 
 torch.set_num_threads(1)
@@ -430,3 +435,116 @@ def test_graphml_holds_hostile_names(tmp_path):
     assert found.nodes["\\u{0}"]["score"] == 0.0
     assert found.nodes[NASTY[0]]["roi"] == "\\u{1b}"
     assert found.nodes["\U0001f600"]["kind"] == "\U0001f600"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A built model with prompts, and ROIs drawn at random."""
+    root = tmp_path_factory.mktemp("exports")
+    model = built_chain.build(root, "mover")
+    prompts = built_chain.make_task(model, "known_indirect_object", 4, 6)
+    record = arrays.read_json(model)
+    rows = [
+        {"site": f"mlp.{layer}", "feature": unit, "rois_attribution": unit % 4 - 1}
+        for layer in range(record["layers"])
+        for unit in range(record["hidden"])
+    ]
+    tables.write_table(root / "partitions.parquet", pa.Table.from_pylist(rows), {})
+    return root, model, prompts
+
+
+def export(built, folder, number):
+    root, model, prompts = built
+    output = folder / f"mover-neurons-known_indirect_object-{number}.json"
+    settings = SETTINGS | {"nodes": 40, "partition": "rois_attribution"}
+    built_chain.call(
+        "export_graph",
+        {"exports": settings, "model_dtype": "float32"},
+        model=model,
+        prompts=prompts,
+        partitions=root / "partitions.parquet",
+        prompt=number,
+        output=output,
+    )
+    return output
+
+
+def test_the_scripts_export_prompts_and_their_features(built, tmp_path):
+    graphs = [export(built, tmp_path, number) for number in (0, 1, 999)]
+    for path in graphs:
+        record = arrays.read_json(path)
+        check_graph(record)
+        assert record["metadata"]["slug"] == path.stem
+        assert record["metadata"]["scan"] == "mover"
+        assert ("status" in record) == (path == graphs[2])
+    first = graphs[0].read_bytes()
+    assert export(built, tmp_path, 0).read_bytes() == first
+    _, model, prompts = built
+    listed = tmp_path / "mover.neurons.json"
+    (tmp_path / "mover").mkdir()
+    (tmp_path / "mover/99999.json").write_text("{}")  # of an earlier run
+    built_chain.call(
+        "export_features",
+        {"model_dtype": "float32"},
+        model=model,
+        graphs=graphs,
+        prompts=[prompts],
+        output=listed,
+    )
+    found = arrays.read_json(listed)
+    assert {path.name for path in (tmp_path / "mover").iterdir()} == set(found["files"])
+    nodes = [node for path in graphs for node in arrays.read_json(path)["nodes"]]
+    units = [node for node in nodes if node["feature_type"] == graph_export.FEATURE]
+    assert {f"{node['feature']}.json" for node in units} == set(found["files"]) and units
+    for node in arrays.read_json(graphs[0])["nodes"]:
+        if node["feature_type"] == graph_export.FEATURE:
+            record = arrays.read_json(tmp_path / f"mover/{node['feature']}.json")
+            check(record, "feature_file")
+            seen = [
+                example["tokens_acts_list"][node["ctx_idx"]]
+                for example in record["examples_quantiles"][0]["examples"]
+            ]
+            assert min(abs(value - node["activation"]) for value in seen) < 1e-3
+
+
+def test_the_script_exports_a_circuit_in_both_formats(tmp_path):
+    graph, rng = part_graph(slots=False), np.random.default_rng(0)
+    scores = Scores(rng.normal(size=(3, graph.writers)), rng.normal(size=(3, *graph.exists.shape)))
+    found, graphs = {("rois", "eap"): scores}, {"rois": graph}
+    rows = [{"site": "mlp.0", "feature": unit, "rois": 0} for unit in range(6)]
+    made = {
+        "nodes": part_graphs.node_table(found, graphs, "zero"),
+        "edges": part_graphs.edge_table(found, graphs, "zero"),
+        "partitions": pa.Table.from_pylist(rows),
+    }
+    paths = {name: tmp_path / f"ioi.{name}.parquet" for name in made}
+    for name, table in made.items():
+        tables.write_table(paths[name], table, {})
+    names = {"model": "demo", "dictionary": "neurons", "task": "ioi"}
+    size = {"partition": "rois", "method": "eap", "intervention": "edge", "ablation": "zero"}
+    size |= {"selected": 9, "requested": 9, "ranking": "absolute", "faithfulness": 0.9}
+    tables.write_csv(tmp_path / "sizes.csv", [names | size], [*names, *size])
+
+    def run(partition):
+        outputs = [tmp_path / f"{partition}.{ending}" for ending in ("json", "graphml")]
+        given = {"partition": partition, "sizes": tmp_path / "sizes.csv"}
+        given |= {"scores": outputs[0], "graphml": outputs[1]}
+        built_chain.call(
+            "export_circuit", {"method": "eap", "partition": "rois"}, **names, **paths, **given
+        )
+        check(arrays.read_json(outputs[0]), "edge_scores")
+        return outputs
+
+    written, drawn = run("rois")
+    mean = scores.edges.mean(axis=0) * graph.exists
+    np.testing.assert_allclose(exchange.read_exchange(written, graph)[0], mean)
+    kept = {(u, v) for u, v, data in networkx.read_graphml(drawn).edges(data=True) if data["kept"]}
+    circuit = parts.top_edges(graph, mean, 9, "absolute", fill=False).mask
+    assert kept == {tuple(r[k] for k in ("src", "dst")) for r in edge_rows(graph, mean)} & {
+        (graph.names[writer], graph.names[graph.readers[reader].node])
+        for reader, writer in zip(*map(np.ndarray.tolist, np.nonzero(circuit)), strict=True)
+    }
+    assert kept
+    written, drawn = run("heads")  # never scored
+    assert arrays.read_json(written)["status"] == "refused"
+    assert len(networkx.read_graphml(drawn)) == 0
