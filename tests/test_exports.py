@@ -34,6 +34,7 @@ torch.set_num_threads(1)
 IDS = [0, 7, 3, 3, 15, 22]
 NASTY = ["</script><!--<script>", '"><img src=x onerror=1>', "=1+1", "\u202e", "\0", "\udc80"]
 NASTY += ["\U0001f600", "x" * 5000, '"(p=0.9)', "a\nb", "\ufffe", "  "]
+TRANSCODED = ("gpt2_coded", "llama_coded", "gemma2_coded")  # some with a skip path
 SETTINGS = {"nodes": 15, "logits": 4, "logit_share": 0.95, "node_share": 0.8, "edge_share": 0.98}
 
 
@@ -41,15 +42,30 @@ def everything(model, trace):
     """Readers of all units and of some logits, and all writers: each unit by itself."""
     units, writers = {}, {"embed": [direct_effects.embedding_writers(trace)]}
     for site in direct_effects.mlp_sites(model):
-        values = direct_effects.unit_values(trace, site)
+        values = direct_effects.unit_values(model, trace, site)
         units[site] = torch.ones_like(values).nonzero()
         writers[site] = [direct_effects.unit_writers(model, trace, site, units[site])]
+        if site in model.dictionaries:
+            rest = direct_effects.remainder(model, trace, site, units[site])
+            writers[site].append(rest)
     return units, writers
 
 
-@pytest.mark.parametrize("family", sorted(KINDS))
+def logits_of(model, trace):
+    """Logits at the end less their mean, before a cap."""
+    normed = transformer.normalise(trace.streams[-1], model.size).x[0, -1]
+    logits = normed @ model.unembedding + model.unembedding_bias
+    return logits - logits.mean()
+
+
+def model_of(family):
+    return direct_effects.with_transcoders(tiny(family)[1])
+
+
+@pytest.mark.parametrize("family", [*sorted(KINDS), *TRANSCODED])
 def test_effects_and_constant_add_up_to_what_is_read(family):
-    _, model = tiny(family)
+    model = model_of(family)
+    assert bool(model.dictionaries) == (family in TRANSCODED)
     trace = direct_effects.frozen(model, IDS)
     units, writers = everything(model, trace)
     for site, of_site in units.items():
@@ -61,9 +77,7 @@ def test_effects_and_constant_add_up_to_what_is_read(family):
     readers = direct_effects.logit_readers(model, trace, range(model.size.vocabulary))
     found = direct_effects.effects(model, trace, readers, writers)
     total = sum(x.sum(1) for x in found.by_site.values()) + found.constant
-    logits = transformer.normalise(trace.streams[-1], model.size).x[0, -1] @ model.unembedding
-    logits = logits + model.unembedding_bias  # before a cap
-    assert (total - (logits - logits.mean())).abs().max() < 1e-9
+    assert (total - logits_of(model, trace)).abs().max() < 1e-9
 
 
 def run_frozen(model, trace, removed):
@@ -82,7 +96,7 @@ def run_frozen(model, trace, removed):
             )
             written = sum(pattern @ x @ value.T @ output for pattern, value, output in heads)
         else:
-            values = direct_effects.unit_values(trace, site).clone()
+            values = direct_effects.unit_values(model, trace, site).clone()
             if removed[0] == site:
                 values[removed[1], removed[2]] = 0
             written = values @ module.output
@@ -110,18 +124,17 @@ def test_an_effect_is_what_a_reader_loses_without_the_writer(family):
         assert (lost - found.by_site["mlp.0"][:, column]).abs().max() < 1e-9
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize("family", ["gpt2", "llama", *TRANSCODED])
 @pytest.mark.parametrize("count", [9, 10_000])
 def test_a_graph_loses_nothing_to_the_units_that_are_no_nodes(family, count):
-    _, model = tiny(family)
+    model = model_of(family)
     trace = direct_effects.frozen(model, IDS)
     found = direct_effects.outputs(model, trace, [4], [5], 0.9, 3)
     graph = direct_effects.graph(model, trace, IDS, found, count)
     assert np.abs(np.triu(graph.effects)).max() == 0  # sources come before targets
     assert graph.kind.count("unit") <= count
     logits = [i for i, kind in enumerate(graph.kind) if kind == "logit"]
-    expected = transformer.unembed(model, trace.streams[-1][0, -1])
-    expected = (expected - expected.mean())[found.tokens].numpy()
+    expected = logits_of(model, trace)[found.tokens].numpy()
     read = graph.effects[logits].sum(1) + graph.constant[logits]
     np.testing.assert_allclose(read, expected, atol=1e-9)
     for node in [i for i, kind in enumerate(graph.kind) if kind == "unit"]:
@@ -246,6 +259,11 @@ def check_graph(record):
             assert found == (int(level) - moved, int(middle))
     for _, *members in record["qParams"]["supernodes"]:
         assert set(members) <= set(names) and len(members) > 1
+
+
+def test_a_dictionary_that_reads_what_a_module_writes_is_refused():
+    with pytest.raises(DataError, match="no transcoder"):
+        direct_effects.frozen(tiny("gpt2_coded")[1], IDS)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])

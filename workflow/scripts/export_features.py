@@ -38,7 +38,7 @@ def examples_of(model, graphs, tasks, text_of):
         ids = by_shown[prompt]
         trace = direct_effects.frozen(model, ids)
         values = {
-            layer: direct_effects.unit_values(trace, site).cpu().numpy()
+            layer: direct_effects.unit_values(model, trace, site).cpu().numpy()
             for layer, site in enumerate(direct_effects.mlp_sites(model))
         }
         yield feature_export.Example([text_of(token) for token in ids], values)

@@ -4,8 +4,9 @@ The local replacement model of attribution graphs (Ameisen et al. 2025): attenti
 scales of norms and, where an MLP has gates, these are frozen at the values of this prompt. What an
 MLP's unit reads, and each logit, is then exactly linear in what was written before: embeddings,
 outputs of units at earlier layers, biases. A direct effect goes from a writer to a reader through
-attention and the stream, through no other MLP. Units are the native basis, so nothing is left over;
-those that are not singled out are one remainder per layer and position.
+attention, the skip paths of transcoders and the stream, through no other MLP. Units are hidden
+units, which leave nothing over, or the features of a transcoder with its error; what is not singled
+out is one remainder per layer and position.
 
 A unit is read before its activation function; behind a gate it is read as it is written, gate times
 linear factor. Logits are read less the mean over the vocabulary, before a cap where there is one.
@@ -14,16 +15,18 @@ Axes: t positions, d width, h heads, w head width, r readers, c writers. One pro
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from connectome import transformer
+from connectome import dictionaries, transformer
 from connectome.blocks import ACTIVATIONS, Attention, Mlp, normalise
 from connectome.errors import DataError
 from connectome.gradients import SLOPES
+from connectome.prompts import Batch
 from connectome.transformer import Trace, Transformer
 
 EMBED = "embed"
@@ -51,16 +54,29 @@ def mlp_sites(model: Transformer) -> list[str]:
     return [site for site in model.sites if site.startswith("mlp")]
 
 
+def with_transcoders(model: Transformer) -> Transformer:
+    """The model with those of its dictionaries that stand for MLPs and read what these read.
+
+    What an autoencoder of a module's output reads is not linear in what was written before it:
+    its module stays native.
+    """
+    kept = {
+        site: found for site, found in model.dictionaries.items() if found.dictionary.transcoder
+    }
+    return replace(model, dictionaries=kept)
+
+
 def frozen(model: Transformer, ids: Sequence[int]) -> Trace:
     """The pass over one prompt whose patterns, scales and gates are frozen.
 
-    Raises DataError for a prompt without tokens.
+    Raises DataError for a prompt without tokens, or for a dictionary that is no transcoder.
     """
-    from connectome.prompts import Batch
-
     if not ids:
         raise DataError("a prompt needs at least one token")
-    return transformer.forward(model.native, Batch.of([list(ids)]))
+    for site, found in model.dictionaries.items():
+        if not found.dictionary.transcoder:
+            raise DataError(f"the dictionary of {site} is no transcoder; see with_transcoders")
+    return transformer.forward(model, Batch.of([list(ids)]))
 
 
 def _scale(model: Transformer, trace: Trace, stream: int) -> Tensor:
@@ -82,26 +98,77 @@ def _written(trace: Trace, site: str, module: Attention | Mlp) -> Tensor:
     return trace.behind[site].scale[0] * module.gain
 
 
-def unit_values(trace: Trace, site: str) -> Tensor:
-    """Values (t, units) of the hidden units of an MLP."""
-    return trace.activated[site].hidden[0, 0]
+class Basis(NamedTuple):
+    """What an MLP writes as a sum: units, a skip path, what these leave over, and a constant."""
+
+    value: Tensor  # (t, u) of each unit
+    direction: Tensor  # (u, d)
+    factor: Tensor  # (t, d), or one number, of what units write
+    constant: Tensor  # (d,)
+    vector: Tensor  # (u, d) by which a unit reads the bare normed stream
+    bias: Tensor  # (u,)
+    gate: Tensor | None  # (t, u) frozen factor of what a unit reads
+    read: Tensor  # (t, u) in the pass itself, the gate included
+    error: Tensor | None = None  # (t, d) what the features of a transcoder leave over
+    skip: Tensor | None = None  # (d, d) path of a transcoder beside its features
+
+
+def basis(model: Transformer, trace: Trace, site: str) -> Basis:
+    """Hidden units of an MLP, or the features of its transcoder."""
+    module, found = model.module(site), model.dictionaries.get(site)
+    assert isinstance(module, Mlp)
+    if found is not None:
+        kept, left = found.dictionary, trace.coded[site]
+        features, width = left.features[0], len(found.constant)
+        silent = torch.zeros_like(kept.encoder_bias)
+        return Basis(
+            features[:, : kept.features],
+            kept.decoder,
+            torch.ones_like(features[0, 0]),
+            found.constant,
+            found.encoder,
+            kept.encoder_bias if kept.gate is None else silent,
+            None,
+            left.pre[0],
+            features[:, -width:],
+            kept.skip,
+        )
+    own = trace.activated[site]
+    gate = None if own.gate is None else _gate(model, trace, site)
+    bias = torch.zeros_like(module.up[:, 0]) if module.up_bias is None else module.up_bias
+    return Basis(
+        own.hidden[0, 0],
+        module.output,
+        _written(trace, site, module),
+        module.constant,
+        module.up,
+        bias,
+        gate,
+        (own.up if gate is None else own.hidden)[0, 0],
+    )
+
+
+def unit_values(model: Transformer, trace: Trace, site: str) -> Tensor:
+    """Values (t, units) of the units of an MLP."""
+    return basis(model, trace, site).value
 
 
 def unit_writers(model: Transformer, trace: Trace, site: str, units: Tensor) -> Writers:
     """What single units write; units (c, 2): position and number of each."""
-    module = model.module(site)
-    position, unit = units.unbind(1)
-    factor = _written(trace, site, module).expand(trace.streams[0][0].shape)
-    value = unit_values(trace, site)[position, unit]
-    return Writers(position, value[:, None] * module.output[unit] * factor[position])
+    found, (position, unit) = basis(model, trace, site), units.unbind(1)
+    factor = found.factor.expand(trace.streams[0][0].shape)
+    value = found.value[position, unit]
+    return Writers(position, value[:, None] * found.direction[unit] * factor[position])
 
 
 def remainder(model: Transformer, trace: Trace, site: str, units: Tensor) -> Writers:
-    """What all other units of an MLP write, a writer per position."""
-    module = model.module(site)
-    value = unit_values(trace, site).clone()
+    """What all other units of an MLP write, and what units leave over, a writer per position."""
+    found = basis(model, trace, site)
+    value = found.value.clone()
     value[units[:, 0], units[:, 1]] = 0
-    written = value @ module.output * _written(trace, site, module)
+    written = value @ found.direction * found.factor
+    if found.error is not None:
+        written = written + found.error
     return Writers(torch.arange(len(value), device=value.device), written)
 
 
@@ -113,22 +180,17 @@ def embedding_writers(trace: Trace) -> Writers:
 
 def unit_readers(model: Transformer, trace: Trace, site: str, units: Tensor) -> Readers:
     """What single units read; units (r, 2): position and number of each."""
-    module = model.module(site)
-    assert isinstance(module, Mlp)
-    position, unit = units.unbind(1)
-    vector = module.up[unit]
-    constant = torch.zeros_like(vector[:, 0]) if module.up_bias is None else module.up_bias[unit]
-    if module.gate is not None:
-        gate = _gate(model, trace, site)[position, unit]
+    found, (position, unit) = basis(model, trace, site), units.unbind(1)
+    vector, constant = found.vector[unit], found.bias[unit]
+    if found.gate is not None:
+        gate = found.gate[position, unit]
         vector, constant = vector * gate[:, None], constant * gate
     return Readers(model.reads(site), position, vector, constant)
 
 
 def unit_inputs(model: Transformer, trace: Trace, site: str, units: Tensor) -> Tensor:
     """What these units read in the pass itself (r,): the sum of all effects and the constant."""
-    left = trace.activated[site]
-    read = left.up if left.gate is None else left.hidden
-    return read[0, 0][units[:, 0], units[:, 1]]
+    return basis(model, trace, site).read[units[:, 0], units[:, 1]]
 
 
 def _gate(model: Transformer, trace: Trace, site: str) -> Tensor:
@@ -169,10 +231,8 @@ def trace_back(
     for number in range(readers.stream - 1, -1, -1):
         site = model.sites[number]
         yield Gradient(site, gradient)
-        module = model.module(site)
-        if isinstance(module, Attention) or units:
-            through = _attention_back if isinstance(module, Attention) else _mlp_back
-            inner = through(model, trace, site, gradient)  # type: ignore[operator]
+        inner = _back(model, trace, site, gradient, units)
+        if inner is not None:
             found = _through_norm(model, inner, trace.normed[site].scale[0])
             read = model.reads(site)
             waiting[read] = waiting[read] + found if read in waiting else found
@@ -181,26 +241,30 @@ def trace_back(
     yield Gradient(EMBED, gradient)
 
 
-def _attention_back(model: Transformer, trace: Trace, site: str, gradient: Tensor) -> Tensor:
-    """Gradient (r, t, d) at the normed input of attention with its pattern frozen."""
+def _back(
+    model: Transformer, trace: Trace, site: str, gradient: Tensor, units: bool
+) -> Tensor | None:
+    """Gradient (r, t, d) at the normed input of a module; None where nothing passes."""
     module = model.module(site)
-    assert isinstance(module, Attention)
-    pattern = trace.attended[site].pattern[:, 0]  # (h, q, k)
-    scaled = gradient * _written(trace, site, module)
-    of_z = torch.einsum("rqd,hwd->rhqw", scaled, module.output)
-    return torch.einsum("hqk,rhqw,hwd->rkd", pattern, of_z, module.value)
+    if isinstance(module, Attention):
+        pattern = trace.attended[site].pattern[:, 0]  # (h, q, k)
+        scaled = gradient * _written(trace, site, module)
+        of_z = torch.einsum("rqd,hwd->rhqw", scaled, module.output)
+        return torch.einsum("hqk,rhqw,hwd->rkd", pattern, of_z, module.value)
+    found = basis(model, trace, site)
+    inner = None if found.skip is None else gradient @ found.skip
+    if units:
+        of_value = gradient * found.factor @ found.direction.T
+        through = of_value * _slope(model, site, found) @ found.vector
+        inner = through if inner is None else inner + through
+    return inner
 
 
-def _mlp_back(model: Transformer, trace: Trace, site: str, gradient: Tensor) -> Tensor:
-    """Gradient (r, t, d) at the normed input of an MLP, its gates frozen."""
-    module, left = model.module(site), trace.activated[site]
-    assert isinstance(module, Mlp)
-    of_hidden = gradient * _written(trace, site, module) @ module.output.T
-    if module.gate is None:
-        slope = SLOPES[model.size.activation](left.up[0, 0])
-    else:
-        slope = _gate(model, trace, site)
-    return of_hidden * slope @ module.up
+def _slope(model: Transformer, site: str, found: Basis) -> Tensor:
+    """Slope (t, u) of each unit's value by its linear input, gates frozen."""
+    if site in model.dictionaries:
+        return dictionaries.slopes(model.dictionaries[site].dictionary, found.read)
+    return SLOPES[model.size.activation](found.read) if found.gate is None else found.gate
 
 
 class Effects(NamedTuple):
@@ -228,6 +292,12 @@ def effects(
     return Effects(by_site, torch.cat([part.constant for part in parts]))
 
 
+def _constant(model: Transformer, site: str) -> Tensor:
+    """What a module writes whatever it reads (d,); of a transcoder, its bias."""
+    found = model.dictionaries.get(site)
+    return model.module(site).constant if found is None else found.constant
+
+
 def _effects(
     model: Transformer, trace: Trace, readers: Readers, writers: Mapping[str, Sequence[Writers]]
 ) -> Effects:
@@ -240,7 +310,7 @@ def _effects(
     }
     for site, gradient in trace_back(model, trace, readers):
         if site != EMBED:
-            constant += gradient.sum(1) @ model.module(site).constant
+            constant += gradient.sum(1) @ _constant(model, site)
         if site in writers:
             every = Writers(*(torch.cat(x) for x in zip(*writers[site], strict=True)))
             for position in range(gradient.shape[1]):
@@ -260,22 +330,22 @@ def choose_units(
     scores = {}
     for site, gradient in trace_back(model, trace, readers, units=True):
         if site.startswith("mlp"):
-            module = model.module(site)
-            along = gradient * _written(trace, site, module) @ module.output.T  # (r, t, units)
-            moved = (along * unit_values(trace, site)).abs()
+            found = basis(model, trace, site)
+            along = gradient * found.factor @ found.direction.T  # (r, t, units)
+            moved = (along * found.value).abs()
             scores[site] = torch.einsum("r,rtu->tu", weights.to(moved.dtype), moved)
     sites = mlp_sites(model)
     flat = np.concatenate([scores[site].double().flatten().cpu().numpy() for site in sites])
     order = np.argsort(-flat, kind="stable")[:count]
     keep = np.zeros(len(flat), dtype=bool)
     keep[order] = flat[order] > 0
-    found, first = {}, 0
+    chosen, first = {}, 0
     for site in sites:
         size = scores[site].numel()
         mask = torch.from_numpy(keep[first : first + size].reshape(scores[site].shape))
-        found[site] = mask.nonzero().to(model.device)
+        chosen[site] = mask.nonzero().to(model.device)
         first += size
-    return found
+    return chosen
 
 
 class Outputs(NamedTuple):
@@ -339,7 +409,7 @@ def graph(
     rows = [_Rows("embedding", -1, list(ids), list(range(length)))]
     for layer, site in enumerate(sites):
         position, unit = (x.tolist() for x in chosen[site].unbind(1))
-        value = unit_values(trace, site)[chosen[site][:, 0], chosen[site][:, 1]].tolist()
+        value = unit_values(model, trace, site)[chosen[site][:, 0], chosen[site][:, 1]].tolist()
         reads = unit_readers(model, trace, site, chosen[site])
         rows.append(_Rows("unit", layer, unit, position, value, reads))
         rows.append(_Rows("error", layer, [-1] * length, list(range(length))))
