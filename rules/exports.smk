@@ -2,34 +2,58 @@
 # scores, GraphML, and graphs of direct effects within single prompts with the files of their features.
 
 
-def exported_tasks(model):
-    """Tasks of a model whose prompts are exported as graphs."""
+def may_transcode(dictionary):
+    """Whether a dictionary may have transcoders; of one made elsewhere its files tell."""
+    sites = dictionary_config.nodes_of(config, dictionary)
+    trained = dictionary in TRAINED_DICTIONARIES
+    return any(site.startswith("mlp") for site in sites) and (
+        not trained or dictionary_config.is_transcoder(config, dictionary)
+    )
+
+
+def exported_tasks(model, dictionary):
+    """Tasks whose prompts are exported as graphs; none where a dictionary has no transcoders."""
     chosen = config["exports"]["tasks"]
-    return [task for task in TASKS_OF[model] if chosen == "all" or task in chosen]
+    if dictionary != NATIVE and not may_transcode(dictionary):
+        return []
+    tasks = mapped(model)[dictionary]["tasks"]
+    return [task for task in tasks if chosen == "all" or task in chosen]
 
 
-def exported_graphs(model):
+def exported_graphs(model, dictionary):
     """Graphs of a model: some held-out prompts of each of its exported tasks."""
     return expand(
         "<results>/exports/graphs/{model}-{dictionary}-{task}-{prompt}.json",
         model=model,
-        dictionary=NATIVE,
-        task=exported_tasks(model),
+        dictionary=dictionary,
+        task=exported_tasks(model, dictionary),
         prompt=range(config["exports"]["prompts"]),
     )
 
 
 def graphs_of(wildcards):
-    """The graphs of the model."""
-    return GRAPHS[wildcards.model]
+    """The graphs of the model on the features of the dictionary."""
+    return GRAPHS[wildcards.model, wildcards.dictionary]
 
 
 def graph_prompts(wildcards):
-    """The prompts of the model's exported tasks."""
+    """The prompts of those tasks."""
     return expand(
         "<results>/{model}/tasks/{task}.parquet",
         model=wildcards.model,
-        task=exported_tasks(wildcards.model),
+        task=exported_tasks(wildcards.model, wildcards.dictionary),
+    )
+
+
+def exported_cards(wildcards):
+    """Tables of the cards of a dictionary's features; none of native ones."""
+    if wildcards.dictionary == NATIVE:
+        return []
+    return expand(
+        "<results>/{model}/{dictionary}/features/{table}.parquet",
+        model=wildcards.model,
+        dictionary=wildcards.dictionary,
+        table=["cards", "examples", "logits"],
     )
 
 
@@ -44,7 +68,12 @@ def exported_files(ending):
     ]
 
 
-GRAPHS = {model: exported_graphs(model) for model in MODELS}
+GRAPHS = {
+    (model, dictionary): paths
+    for model in MODELS
+    for dictionary in mapped(model)
+    if (paths := exported_graphs(model, dictionary))
+}
 if len({path for paths in GRAPHS.values() for path in paths}) < sum(map(len, GRAPHS.values())):
     raise WorkflowError(
         "exports: two graphs would have one name; give a model or a task another short name"
@@ -56,7 +85,7 @@ rule exports:
         exported_files("edges"),
         exported_files("graphml"),
         sum(GRAPHS.values(), []),
-        of_native("<results>/exports/features/{model}.{dictionary}.json"),
+        ["<results>/exports/features/{}.{}.json".format(*names) for names in GRAPHS],
 
 
 rule export_circuit:
@@ -98,6 +127,7 @@ rule export_graph:
         model="<results>/{model}/model.json",
         prompts="<results>/{model}/tasks/{task}.parquet",
         partitions="<results>/{model}/{dictionary}/partitions.parquet",
+        dictionaries=engine_dictionaries,
     output:
         "<results>/exports/graphs/{model}-{dictionary}-{task}-{prompt}.json",
     log:
@@ -105,7 +135,6 @@ rule export_graph:
     benchmark:
         "<benchmarks>/export_graph/{model}-{dictionary}-{task}-{prompt}.tsv"
     wildcard_constraints:
-        dictionary=NATIVE,
         prompt=r"\d+",
     conda:
         "../envs/connectome.yaml"
@@ -123,7 +152,7 @@ rule export_graph:
     shell:
         "{resources.python:q} {resources.scripts:q}/export_graph.py --model {input.model:q}"
         " --prompts {input.prompts:q} --partitions {input.partitions:q} --prompt {wildcards.prompt}"
-        " --output {output:q} --device {resources.device:q}"
+        " --dictionaries {input.dictionaries:q} --output {output:q} --device {resources.device:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
@@ -132,14 +161,14 @@ rule export_features:
         model="<results>/{model}/model.json",
         graphs=graphs_of,
         prompts=graph_prompts,
+        dictionaries=engine_dictionaries,
+        cards=exported_cards,
     output:
         "<results>/exports/features/{model}.{dictionary}.json",
     log:
         "<logs>/export_features/{model}.{dictionary}.log",
     benchmark:
         "<benchmarks>/export_features/{model}.{dictionary}.tsv"
-    wildcard_constraints:
-        dictionary=NATIVE,
     conda:
         "../envs/connectome.yaml"
     threads: 1
@@ -156,4 +185,5 @@ rule export_features:
     shell:
         "{resources.python:q} {resources.scripts:q}/export_features.py --model {input.model:q}"
         " --graphs {input.graphs:q} --prompts {input.prompts:q} --output {output:q}"
+        " --dictionaries {input.dictionaries:q} --cards {input.cards:q}"
         " --device {resources.device:q} --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

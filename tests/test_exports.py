@@ -471,7 +471,7 @@ def built(tmp_path_factory):
     return root, model, prompts
 
 
-def export(built, folder, number):
+def export(built, folder, number, dictionaries=()):
     root, model, prompts = built
     output = folder / f"mover-neurons-known_indirect_object-{number}.json"
     settings = SETTINGS | {"nodes": 40, "partition": "rois_attribution"}
@@ -479,6 +479,7 @@ def export(built, folder, number):
         "export_graph",
         {"exports": settings, "model_dtype": "float32"},
         model=model,
+        dictionaries=dictionaries,
         prompts=prompts,
         partitions=root / "partitions.parquet",
         prompt=number,
@@ -507,6 +508,8 @@ def test_the_scripts_export_prompts_and_their_features(built, tmp_path):
         model=model,
         graphs=graphs,
         prompts=[prompts],
+        dictionaries=[],
+        cards=[],
         output=listed,
     )
     found = arrays.read_json(listed)

@@ -9,7 +9,8 @@ and the standard library.
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +54,7 @@ class About(NamedTuple):
     rois: Mapping[int, np.ndarray]  # per layer the ROI of each unit, below 0 of none
     partition: str
     settings: Mapping[str, Any]  # the section `exports` of the configuration
+    transcoders: Sequence[str] = ()  # sites whose features are those of a transcoder
 
 
 def cantor(layer: int, index: int) -> int:
@@ -77,6 +79,19 @@ def scan_of(model: str, dictionaries: Iterable[Mapping[str, Any]]) -> str:
         return model
     digest = hashlib.sha256("\n".join([model, *described]).encode()).hexdigest()
     return f"custom-{digest[:12]}"
+
+
+def descriptions(files: Iterable[Path], sites: Collection[str]) -> list[Record]:
+    """What tells dictionaries from all others: where each stands, and the digest of its weights.
+
+    files: of dictionaries, each in a folder named after its site; those at other sites do not
+    count, nor do their settings, which are no part of what they compute.
+    """
+    return [
+        {"site": path.parent.name, "weights": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in files
+        if path.parent.name in sites and path.suffix == ".safetensors"
+    ]
 
 
 def keep(
@@ -144,13 +159,14 @@ def _metadata(about: About) -> Record:
         "prompt_tokens": [shown(about.text_of(token)) for token in about.tokens],
         "schema_version": 1,
         "node_threshold": settings["node_share"],
-        "transcoder_list": [],
+        "transcoder_list": list(about.transcoders),
         "info": {"generator": dict(GENERATOR)},
         "generation_settings": {
             "max_n_logits": settings["logits"],
             "desired_logit_prob": settings["logit_share"],
             "max_feature_nodes": settings["nodes"],
-            "features": "hidden units of the MLPs; errors are all units that are no nodes",
+            "features": "features of the transcoders listed; of other MLPs hidden units",
+            "errors": "all that an MLP writes and no node of it does",
             "weights": "direct effects on what a unit reads, on logits less their mean",
             "frozen": ["attention patterns", "scales of norms", "gates of MLPs"],
             "supernodes": about.partition,
