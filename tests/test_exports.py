@@ -15,6 +15,7 @@ from conftest import ROOT
 from connectome import (
     arrays,
     configuration,
+    dictionary_files,
     direct_effects,
     exchange,
     feature_export,
@@ -28,7 +29,7 @@ from connectome import (
 )
 from connectome.errors import DataError
 from connectome.scores import Scores
-from tiny_models import KINDS, gpt2, tiny
+from tiny_models import KINDS, dictionary, gpt2, tiny
 
 torch.set_num_threads(1)
 IDS = [0, 7, 3, 3, 15, 22]
@@ -526,6 +527,73 @@ def test_the_scripts_export_prompts_and_their_features(built, tmp_path):
                 for example in record["examples_quantiles"][0]["examples"]
             ]
             assert min(abs(value - node["activation"]) for value in seen) < 1e-3
+
+
+def write_dictionary(built, folder, kind, code="{}"):
+    """A random dictionary of mlp.0 in the files that the workflow has; their paths."""
+    width = arrays.read_json(built[1])["width"]
+    found = dictionary(kind, width, seed=1).to("cpu", torch.float32)
+    files = dictionary_files.Files.of(folder / "mlp.0")
+    dictionary_files.write(files, found, None, {}, {"cfg": "{}", "code": code})
+    return sorted((folder / "mlp.0").iterdir())
+
+
+def test_the_scripts_export_transcoders_with_their_cards(built, tmp_path):
+    files = write_dictionary(built, tmp_path, "transcoder_skip")
+    graph = export(built, tmp_path, 0, files)
+    record = arrays.read_json(graph)
+    check_graph(record)
+    assert record["metadata"]["transcoder_list"] == ["mlp.0"]
+    scan = record["metadata"]["scan"]
+    assert re.fullmatch("custom-[0-9a-f]{12}", scan)
+    again = write_dictionary(built, tmp_path / "again", "transcoder_skip", '{"a.py": "1"}')
+    other = write_dictionary(built, tmp_path / "other", "transcoder")
+    for same, those in ((True, again), (False, other)):
+        found = arrays.read_json(export(built, tmp_path / "again", 0, those))
+        assert (found["metadata"]["scan"] == scan) == same
+    fired = [
+        index
+        for node in record["nodes"]
+        if node["feature_type"] == graph_export.FEATURE
+        for layer, index in [graph_export.cantor_inverse(node["feature"])]
+        if layer == 0
+    ]
+    assert fired and max(fired) < 7
+    name = {"site": "mlp.0", "feature": fired[0]}
+    example = {"kind": "top", "rank": 0, "quantile": None, "at": 1}
+    example |= {"tokens": NASTY[:2], "scores": [None, 2.0]}
+    rows = {
+        "cards": name | {"tokens": 80, "fires": 20, "highest": 2.0, "histogram": [15, 5]},
+        "examples": name | example,
+        "logits": name | {"side": "top", "rank": 0, "text": NASTY[4]},
+    }
+    for table, row in rows.items():
+        tables.write_table(tmp_path / f"{table}.parquet", pa.Table.from_pylist([row]), {})
+    built_chain.call(
+        "export_features",
+        {"model_dtype": "float32"},
+        model=built[1],
+        graphs=[graph],
+        prompts=[built[2]],
+        dictionaries=files,
+        cards=[tmp_path / f"{table}.parquet" for table in rows],
+        output=tmp_path / "mover.tr.json",
+    )
+    found = arrays.read_json(tmp_path / scan / feature_export.name_of(0, fired[0]))
+    check(found, "feature_file")
+    assert (found["activation_frequency"], found["act_max"]) == (0.25, 2.0)
+    assert (found["histogram"], found["quantile_values"]) == ([15, 5], [0.0, 1.0, 2.0])
+    assert [of["quantile_name"] for of in found["examples_quantiles"]] == [
+        "Top",
+        feature_export.QUANTILE,
+    ]
+    assert found["top_logits"] == ["\\u{0}"] and found["bottom_logits"] == []
+
+
+def test_autoencoders_of_outputs_are_refused_with_the_reason(built, tmp_path):
+    record = arrays.read_json(export(built, tmp_path, 0, write_dictionary(built, tmp_path, "relu")))
+    check_graph(record)
+    assert record["status"] == "refused" and "not linear" in record["reason"]
 
 
 def test_the_script_exports_a_circuit_in_both_formats(tmp_path):

@@ -78,9 +78,7 @@ def main(args):
     examples = list(examples_of(model, graphs, args.prompts, text_of))
     discovery = (prompts.of_table(tables.read_table(path), "discovery") for path in args.prompts)
     scales = [region_writing.mean_scales(model, of_task) for of_task in discovery if len(of_task)]
-    scan = graph_export.scan_of(
-        handle.record["name"], graph_export.descriptions(args.dictionaries, used)
-    )
+    scan = graph_export.scan_of(handle.record["name"], graph_export.descriptions(used))
     reader, cards = region_writing.reader_of(model, scales), cards_of(args)
 
     def records():

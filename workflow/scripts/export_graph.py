@@ -60,9 +60,7 @@ def main(args):
     row = next(row for row in heldout if row["clean"] == texts[args.prompt]) if known else None
     about = graph_export.About(
         slug=args.output.stem,
-        scan=graph_export.scan_of(
-            handle.record["name"], graph_export.descriptions(args.dictionaries, used)
-        ),
+        scan=graph_export.scan_of(handle.record["name"], graph_export.descriptions(used)),
         prompt=row["clean"] if row else "",
         tokens=row["clean_ids"] if row else [],
         layers=handle.layers,

@@ -9,8 +9,8 @@ and the standard library.
 import hashlib
 import json
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,17 +81,27 @@ def scan_of(model: str, dictionaries: Iterable[Mapping[str, Any]]) -> str:
     return f"custom-{digest[:12]}"
 
 
-def descriptions(files: Iterable[Path], sites: Collection[str]) -> list[Record]:
-    """What tells dictionaries from all others: where each stands, and the digest of its weights.
+def descriptions(dictionaries: Mapping[str, Any]) -> list[Record]:
+    """What tells dictionaries from all others: where each stands, and the digest of what it holds.
 
-    files: of dictionaries, each in a folder named after its site; those at other sites do not
-    count, nor do their settings, which are no part of what they compute.
+    dictionaries: dictionaries.Dictionary by site. Files carry more than that: when they were made
+    by other code, what they compute may be the same.
     """
     return [
-        {"site": path.parent.name, "weights": hashlib.sha256(path.read_bytes()).hexdigest()}
-        for path in files
-        if path.parent.name in sites and path.suffix == ".safetensors"
+        {"site": site, "digest": _digest([(x.name, getattr(found, x.name)) for x in fields(found)])}
+        for site, found in dictionaries.items()
     ]
+
+
+def _digest(values: Iterable[tuple[str, Any]]) -> str:
+    """SHA-256 of numbers, texts, arrays and tuples of arrays, by name."""
+    result = hashlib.sha256()
+    for name, value in values:
+        for part in value if isinstance(value, tuple) else (value,):
+            plain = part is None or isinstance(part, (str, int, float))
+            result.update(f"{name}:".encode())
+            result.update(repr(part).encode() if plain else np.asarray(part).tobytes())
+    return result.hexdigest()
 
 
 def keep(
