@@ -236,6 +236,24 @@ def settings(*names):
     return slice_for
 
 
+def circuit_export_slice(wildcards):
+    """`cfg` of export_circuit: whose scores, and whose ROIs single features are in."""
+    partition = config["exports"]["partition"]
+    return canonical({"method": config["report"]["method"], "partition": partition})
+
+
+def graph_export_slice(wildcards):
+    """`cfg` of export_graph: what of a prompt becomes nodes and edges."""
+    exports = {x: y for x, y in config["exports"].items() if x not in ("tasks", "prompts")}
+    return canonical({"exports": exports})
+
+
+def feature_export_slice(wildcards):
+    """`cfg` of export_features: whose prompts are exported."""
+    exports = {name: config["exports"][name] for name in ("tasks", "prompts")}
+    return canonical({"exports": exports})
+
+
 def page_slice(wildcards):
     """`cfg` of build_report: what the page is expected to show."""
     return canonical(PLAN)

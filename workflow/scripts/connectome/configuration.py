@@ -329,6 +329,10 @@ def _reference_faults(config: Config) -> Iterator[str]:
     for task in config["attributions"]["tasks"]:
         if task not in tasks:
             yield f"attributions.tasks: {task!r} is no task; {did_you_mean(task, tasks)}"
+    exported = config["exports"]["tasks"]
+    for task in [] if exported == "all" else exported:
+        if task not in tasks:
+            yield f"exports.tasks: {task!r} is no task; {did_you_mean(task, tasks)}"
     yield from _partition_faults(config)
     for share in config["evaluation"]["random_sizes"]:
         if share not in config["evaluation"]["sizes"]:

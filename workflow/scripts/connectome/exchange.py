@@ -11,13 +11,18 @@ from connectome.errors import DataError
 from connectome.parts import PartGraph, edge_name, reader_numbers
 
 
-def write_exchange(path: Path, graph: PartGraph, scores: np.ndarray) -> None:
-    """Scores (readers, writers) of the existing edges, by name."""
-    edges = {
+def by_name(graph: PartGraph, scores: np.ndarray) -> dict[str, float]:
+    """Scores (readers, writers) of the existing edges, {name: score}."""
+    return {
         edge_name(graph, reader, writer): float(scores[reader, writer])
         for reader, writer in zip(*map(np.ndarray.tolist, graph.edges), strict=True)
     }
-    path.write_text(json.dumps({"edges": edges}, indent=1) + "\n", encoding="utf-8")
+
+
+def write_exchange(path: Path, graph: PartGraph, scores: np.ndarray) -> None:
+    """Scores (readers, writers) of the existing edges, by name."""
+    text = json.dumps({"edges": by_name(graph, scores)}, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def read_exchange(path: Path, graph: PartGraph) -> tuple[np.ndarray, int]:

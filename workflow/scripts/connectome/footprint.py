@@ -125,7 +125,13 @@ def stated(
         ),
     }
     of_rule |= dict.fromkeys(
-        ("compare_directions", "assign_heads", "describe_features"),
+        (
+            "compare_directions",
+            "assign_heads",
+            "describe_features",
+            "export_graph",
+            "export_features",
+        ),
         lambda: passing(size, dtype, PAIRS),
     )
     of_rule |= dict.fromkeys(
