@@ -27,7 +27,7 @@ from connectome import (
     tables,
     transformer,
 )
-from connectome.errors import DataError
+from connectome.errors import ConfigError, DataError
 from connectome.scores import Scores
 from tiny_models import KINDS, dictionary, gpt2, tiny
 
@@ -637,3 +637,21 @@ def test_the_script_exports_a_circuit_in_both_formats(tmp_path):
     written, drawn = run("heads")  # never scored
     assert arrays.read_json(written)["status"] == "refused"
     assert len(networkx.read_graphml(drawn)) == 0
+
+
+def test_a_task_that_is_not_there_is_named():
+    defaults = configuration.read_yaml(ROOT / "config/config.yaml")
+    config = configuration.complete({"exports": {"tasks": ["ioi", "oii"]}}, defaults)
+    with pytest.raises(ConfigError, match=r"exports\.tasks: 'oii' is no task.*ioi"):
+        configuration.check(config, conda=True)
+
+
+def test_effects_do_not_depend_on_how_many_are_traced_at_a_time(monkeypatch):
+    _, model = tiny("llama")
+    trace = direct_effects.frozen(model, IDS)
+    found = direct_effects.outputs(model, trace, [4], [5], 0.9, 3)
+    whole = direct_effects.graph(model, trace, IDS, found, 20)
+    monkeypatch.setattr(direct_effects, "ROOM", 1)
+    np.testing.assert_allclose(
+        direct_effects.graph(model, trace, IDS, found, 20).effects, whole.effects, atol=1e-12
+    )

@@ -30,7 +30,7 @@ from connectome.prompts import Batch
 from connectome.transformer import Trace, Transformer
 
 EMBED = "embed"
-ROWS = 256  # readers that are traced back at a time
+ROOM = 1 << 22  # numbers of gradients that are traced back at a time
 
 
 class Readers(NamedTuple):
@@ -281,10 +281,11 @@ def effects(
 
     writers: those of `embed` and of MLP sites, in groups whose columns are laid side by side.
     """
+    rows = max(1, ROOM // trace.streams[0].numel())
     parts = [
         _effects(model, trace, Readers(readers.stream, *some), writers)
         for some in zip(
-            *(x.split(ROWS) for x in (readers.position, readers.vector, readers.constant)),
+            *(x.split(rows) for x in (readers.position, readers.vector, readers.constant)),
             strict=True,
         )
     ]
