@@ -47,7 +47,11 @@ def draw(rows: list[dict[str, str]]) -> Figure:
             image = _matrix(axes, shown, tasks, cannot)
             style.panel(axes, "abcdefghijklmnop"[2 * line + column])
             if line == 0:
-                axes.set_title(_TITLES[intervention], fontsize=style.NORMAL)
+                beside = {"xytext": (12, 4), "textcoords": "offset points"}  # of the letter
+                axes.annotate(
+                    _TITLES[intervention], (0, 1), xycoords="axes fraction",
+                    fontsize=style.NORMAL, **beside,
+                )  # fmt: skip
         label = next(iter(series_of([partition]).values())).label
         grid[line, 0].set_ylabel(f"{style.printable(label, 24)},\nparts of")
     for axes in grid[-1]:
