@@ -9,6 +9,7 @@ from connectome.report.sections import directions, specificity
 RANK = 0
 TITLE = "Summary"
 TABLES = ("models", "competence", "summary")
+NEEDED = TABLES  # without the others it lacks a line, and says nothing that is not so
 BESIDE = {"directions": directions, "specificity_summary": specificity}  # tables of other sections
 KINDS = ("activation", "attribution")
 
