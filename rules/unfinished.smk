@@ -54,7 +54,7 @@ def write_unfinished():
                 f"What there is stands in {path}, with the ends of the failed logs.",
                 file=sys.stderr,
             )
-        except (ConnectomeError, OSError) as error:  # must not hide why the run failed
+        except Exception as error:  # whatever it is: it must not hide why the run failed
             print(f"There is no page of what there is: {error}", file=sys.stderr)
 
 

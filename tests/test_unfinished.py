@@ -95,10 +95,11 @@ def test_a_failed_run_leaves_a_page_and_the_next_one_takes_it_away(folder, monke
     ]
     for known in ("a secret", "abcdef123", "/home", str(folder), folder.name):
         assert known not in left.read_text()
-    assert "copy_table failed name sites: error: no" in section(page, "rois")["text"]
-    assert "roi_cards: error: no" in section(page, "cards")["text"]
+    assert "copy_table failed (name sites): error: no" in section(page, "rois")["text"]
+    assert "copy_table failed (name roi_cards): error: no" in section(page, "cards")["text"]
+    assert "no regions to describe" not in section(page, "cards")["text"]  # nobody looked
     assert "Not finished" not in section(page, "tasks")["text"]  # all that it shows is there
-    assert "copy_table failed name sites" not in section(page, "cards")["text"]
+    assert "copy_table failed (name sites)" not in section(page, "cards")["text"]
     assert "results/tables/sites.csv" in section(page, "rois")["text"]
 
     (folder / "broken.txt").write_text("nothing\n")
@@ -185,15 +186,28 @@ def test_a_section_without_its_files_says_why_and_no_number_it_has_not(module):
     text = build.build(report_chain.results(), SMALL, FRAGMENTS, left(*paths))
     name = module.__name__.rpartition(".")[2]
     shown = text.split(f'<section id="{name}"')[1].split("</section>")[0]
-    assert "<code>fit_sbm</code> failed site <bdi>mlp.0</bdi>: <q>error: no</q>" in shown
+    assert "<code>fit_sbm</code> failed (site <bdi>mlp.0</bdi>): <q>error: no</q>" in shown
     assert "snakemake --cores 2 results/" in shown
     assert "<data" not in shown and "<img" not in shown
 
 
-def test_any_one_table_may_be_missing():
+def test_any_one_table_may_be_missing_and_no_section_concludes_from_that():
     for path in report.inputs(SMALL):
-        if path.startswith("tables/"):
-            build.build(report_chain.results(), SMALL, FRAGMENTS, left(path))
+        if not path.startswith("tables/"):
+            continue
+        text = build.build(report_chain.results(), SMALL, FRAGMENTS, left(path))
+        for module in report.sections():
+            name = module.__name__.rpartition(".")[2]
+            if path in module.inputs(SMALL) and name != "summary":
+                body = text.split(f'<section id="{name}"')[1].split("</section>")[0]
+                assert "fit_sbm" in body and "<data" not in body, (path, name)
+
+
+def test_a_section_without_a_figure_shows_the_rest():
+    path = "figures/covariance.demo.neurons.mlp.0.activation.svg"
+    text = build.build(report_chain.results(), SMALL, FRAGMENTS, left(path))
+    body = text.split('<section id="covariance"')[1].split("</section>")[0]
+    assert "fit_sbm" in body and "<data" in body and "attribution.csv" in body
 
 
 def test_a_finished_page_has_nothing_of_it():

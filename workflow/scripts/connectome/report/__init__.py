@@ -2,8 +2,9 @@
 
 A section is a module of `sections` with RANK and TITLE, `inputs(plan)`, the files below the results
 folder that it reads, and `context(results, plan)`, what its template fragment of the same name
-needs. The package imports nothing outside the standard library; Jinja2 is loaded when a page is
-built.
+needs. NEEDED, where there is one, names the tables without which it says nothing at all; else these
+are all that it reads. The package imports nothing outside the standard library; Jinja2 is loaded
+when a page is built.
 
 `plan` is what the configuration asks for: {"models": {name: facts}, "native": name of the native
 dictionary, "report": the section of the config, "palette": that of the figures}. Facts of a model

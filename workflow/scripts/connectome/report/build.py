@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from connectome.command import atomic
@@ -58,7 +59,8 @@ def build(
         context = module.context(found, plan)
         body = environment.get_template(f"sections/{name}.html").render(context)
         if left and (gone := [path for path in module.inputs(plan) if path in left.unmade]):
-            body = _with_reasons(environment, body, gone, module.inputs(plan), left)
+            why = _reasons(environment, gone, module.inputs(plan), left)
+            body = why + body if _can_speak(module, gone) else why
         parts.append({"id": name, "title": module.TITLE, "body": Html(body)})
     data = _data(found)
     title = plan["report"]["name"]
@@ -92,19 +94,26 @@ def _largest(parts: list[dict[str, Any]], data: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {length / 1e6:.1f} MB" for length, name in found)
 
 
-def _with_reasons(
-    environment: Any, body: str, gone: list[str], every: list[str], left: Unfinished
-) -> str:
-    """A section of an unfinished page: why it lacks what is gone, and then what it has.
-
-    A section that has no table of its own left has nothing to say but that.
-    """
-    tables = [path for path in every if path.startswith("tables/")] or every
-    lacking = [path for path in tables if path in gone] or gone
-    why = environment.get_template("unmade.html").render(
-        left=left, gone=len(gone), every=len(every), lacking=lacking, behind=left.behind(gone)
+def _reasons(environment: Any, gone: list[str], every: list[str], left: Unfinished) -> str:
+    """Why a section of an unfinished page lacks what is gone, and how to make it."""
+    tables = [path for path in gone if path.startswith("tables/")]
+    return environment.get_template("unmade.html").render(
+        left=left,
+        gone=len(gone),
+        every=len(every),
+        lacking=tables or gone,
+        behind=left.behind(gone),
     )
-    return why if set(tables) <= set(gone) else why + body
+
+
+def _can_speak(module: ModuleType, gone: list[str]) -> bool:
+    """Whether a section has all tables that it draws conclusions from: without one of them it
+    would say that there is nothing where nothing was looked up. NEEDED names them, else all."""
+    needed = getattr(module, "NEEDED", None)
+    tables = {
+        path.removeprefix("tables/").removesuffix(".csv") for path in gone if "tables/" in path
+    }
+    return not (tables if needed is None else tables.intersection(needed))
 
 
 def unfinished_path(page: Path) -> Path:

@@ -9,6 +9,7 @@ from connectome.report.sections import directions, specificity
 RANK = 0
 TITLE = "Summary"
 TABLES = ("models", "competence", "summary")
+NEEDED = TABLES  # without the others it lacks a line, and says nothing that is not so
 BESIDE = {"directions": directions, "specificity_summary": specificity}  # tables of other sections
 KINDS = ("activation", "attribution")
 
@@ -24,7 +25,7 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
     read = [path.removeprefix("tables/").removesuffix(".csv") for path in inputs(plan)]
     tables = {name: results.table(name) for name in read}
     found = []
-    for model in tables["models"].lines:
+    for model in tables["models"].lines if not tables["summary"].missing else ():
         of_model = plan["models"].get(model["model"], {"dictionaries": {}})
         for place, dictionary in enumerate(of_model["dictionaries"]):
             names = {"model": model["model"], "dictionary": dictionary}
