@@ -1,7 +1,8 @@
 "use strict";
 // Enhances a page that is complete without it: picks figures, sorts and filters tables, keeps the
-// selection in the address. Text of data is only ever set as text.
-(() => {
+// selection in the address. Text of data is only ever set as text. Scripts of sections follow this
+// one and use what it returns.
+const connectome = (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const make = (name, properties = {}, ...children) => {
     const node = document.createElement(name);
@@ -18,23 +19,82 @@
   const visible = (text) =>
     text.replace(hidden, (c) => signs[c] ?? `\\u{${c.codePointAt(0).toString(16)}}`);
 
-  // One selection, shared by all pickers: facet -> value.
+  // One selection for all views: key -> value, kept in the address behind `#`. A key has `read`,
+  // text -> value or undefined where the text means nothing here, and `initial`, which is left out.
   const FACETS = ["model", "dictionary", "task", "partition", "site", "kind"];
-  const chosen = {};
-  const pickers = [];
-
-  const readHash = () => {
-    const found = new URLSearchParams(location.hash.slice(1));
-    for (const facet of FACETS) {
-      const value = found.get(facet);
-      if (value !== null && pickers.some((p) => p.values.get(facet)?.includes(value)))
-        chosen[facet] = value;
-    }
+  const ORDER = ["v", ...FACETS, "f", "r", "p", "t", "e", "q", "o", "l"];
+  const LONGEST = 2000, PAUSE = 200; // characters of an address; ms between two writings
+  const state = {}, keys = {}, watchers = [], pickers = [];
+  const key = (name, { read, write = String, initial }) => {
+    keys[name] = { read, write, initial };
+    state[name] = initial;
   };
+  const values = (facet) => pickers.flatMap((picker) => picker.values.get(facet) ?? []);
+  for (const facet of FACETS)
+    key(facet, { read: (text) => values(facet).includes(text) ? text : undefined });
+  key("v", { read: (text) =>
+    all("main > section").some(({ id }) => id === text) ? text : undefined });
+
+  const parse = (hash) => {
+    const found = {};
+    for (const part of hash.replace(/^#/, "").split("&")) {
+      const at = part.indexOf("=");
+      const [name, text] = at < 0 ? ["v", part] : [part.slice(0, at), part.slice(at + 1)];
+      if (!Object.hasOwn(keys, name) || text.length > LONGEST) continue;
+      try {
+        const value = keys[name].read(decodeURIComponent(text));
+        if (value !== undefined) found[name] = value;
+      } catch { /* not percent-encoded: means nothing */ }
+    }
+    return found;
+  };
+  const format = () => {
+    const write = (names) => "#" + names
+      .filter((name) => keys[name] && state[name] !== undefined
+        && keys[name].write(state[name]) !== String(keys[name].initial))
+      .map((name) => `${name}=${encodeURIComponent(keys[name].write(state[name]))}`).join("&");
+    const whole = write(ORDER);
+    return whole.length <= LONGEST ? whole : write(ORDER.filter((name) => name !== "p"));
+  };
+  let written = -PAUSE, waiting = 0;
   const writeHash = () => {
-    const parts = FACETS.filter((f) => chosen[f] !== undefined)
-      .map((f) => `${f}=${encodeURIComponent(chosen[f])}`);
-    history.replaceState(null, "", `#${parts.join("&")}`);
+    const write = () => {
+      waiting = 0;
+      written = performance.now();
+      const hash = format();
+      if (hash !== location.hash && hash + location.hash !== "#")
+        history.replaceState(null, "", hash);
+    };
+    const left = written + PAUSE - performance.now();
+    if (left <= 0 && !waiting) write();
+    else waiting ||= setTimeout(write, Math.max(left, 0));
+  };
+  const notify = (changed) => {
+    for (const watch of watchers) watch(changed);
+  };
+  // A part is known by its name and where it is from: elsewhere the name would mean another one.
+  const HOME = ["model", "dictionary", "partition", "kind"];
+  const update = (changes, note) => {
+    const changed = new Set(Object.keys(changes).filter((name) => state[name] !== changes[name]));
+    if (HOME.some((name) => changed.has(name) && state[name] !== undefined))
+      for (const name of ["r", "p", "f"])
+        if (!(name in changes)) {
+          state[name] = keys[name]?.initial;
+          changed.add(name);
+        }
+    Object.assign(state, changes);
+    notify(changed);
+    writeHash();
+    if (note) say(note);
+  };
+  const readHash = () => {
+    const found = parse(location.hash);
+    const anchor = !location.hash.includes("=");
+    for (const name of anchor ? ["v"] : Object.keys(keys))
+      state[name] = found[name] ?? keys[name].initial;
+    notify(new Set(anchor ? ["v"] : Object.keys(keys)));
+    if (state.v && !anchor) document.getElementById(state.v).scrollIntoView();
+    writeHash();
   };
 
   class Picker {
@@ -61,7 +121,8 @@
         button.setAttribute("role", "radio");
         button.dataset.facet = facet;
         button.dataset.value = value;
-        button.addEventListener("click", () => select(facet, value));
+        button.addEventListener("click", () =>
+          update({ [facet]: value }, `${facet}: ${value}`));
         row.append(button);
       }
       row.addEventListener("keydown", (event) => {
@@ -78,10 +139,14 @@
     }
     show() {
       const score = (figure) =>
-        this.facets.filter((f) => figure.dataset[f] === chosen[f]).length;
+        this.facets.filter((f) => figure.dataset[f] === state[f]).length;
       const wanted = this.figures.reduce((best, figure) =>
         score(figure) > score(best) ? figure : best, this.figures[0]);
-      for (const figure of this.figures) figure.hidden = figure !== wanted;
+      for (const figure of this.figures) {
+        figure.hidden = figure !== wanted;
+        putAway(figure, figure.hidden && !printing.matches);
+      }
+      this.shown = wanted;
       for (const button of all("button", this.bar)) {
         const on = wanted?.dataset[button.dataset.facet] === button.dataset.value;
         button.setAttribute("aria-checked", on);
@@ -93,12 +158,7 @@
     for (const picker of pickers) picker.show();
     showCards();
   };
-  const select = (facet, value) => {
-    chosen[facet] = value;
-    showAll();
-    writeHash();
-    say(`${facet}: ${value}`);
-  };
+  watchers.push((changed) => { if (FACETS.some((facet) => changed.has(facet))) showAll(); });
 
   // Cards of a site, and the content of a card, lie in a template until they are looked at:
   // what is folded away weighs nothing, and keeps its state.
@@ -111,6 +171,13 @@
       enhanceTables(holder);
     } else while (template.nextSibling) template.content.append(template.nextSibling);
   };
+  // So does what a picker does not show; paper shows all.
+  const printing = matchMedia("print");
+  const putAway = (figure, away) => {
+    if (away && !figure.querySelector(":scope > template")) figure.prepend(make("template"));
+    fold(figure, !away);
+  };
+  printing.addEventListener("change", () => showAll());
   let opened = []; // those in view, the longest open first
   const showCards = () => {
     for (const deck of all(".deck")) fold(deck, !deck.closest("[hidden]"));
@@ -224,12 +291,6 @@
   };
 
   for (const root of all(".picker")) pickers.push(new Picker(root));
-  readHash();
-  showAll();
-  addEventListener("hashchange", () => {
-    readHash();
-    showAll();
-  });
   enhanceTables(document.querySelector("main"));
   for (const details of all("details.source-table"))
     details.addEventListener("toggle", () => {
@@ -262,4 +323,52 @@
     }
   }, { rootMargin: "-20% 0px -70% 0px" });
   all("main > section").forEach((section) => seen.observe(section));
+
+  // Numbers of a block, by column; header of a section.
+  const TYPES = { u8: Uint8Array, u16: Uint16Array, f32: Float32Array };
+  const decode = (id) => {
+    const node = document.getElementById(id);
+    const text = node.textContent;
+    let bytes = Uint8Array.fromBase64?.(text);
+    if (!bytes) {
+      const binary = atob(text);
+      bytes = new Uint8Array(binary.length);
+      for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+    }
+    let at = 0;
+    return Object.fromEntries(node.dataset.columns.split(" ").map((column) => {
+      const [name, type, count] = column.split(":");
+      const values = new TYPES[type](bytes.buffer, at, Number(count));
+      at += values.byteLength;
+      return [name, values];
+    }));
+  };
+  const header = (id) => {
+    const node = document.getElementById(id);
+    return node && JSON.parse(node.textContent);
+  };
+  // Calls when somebody is about to see the element, once.
+  const whenSeen = (node, build) => {
+    const near = new IntersectionObserver((entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      near.disconnect();
+      build();
+    }, { rootMargin: "300px" });
+    near.observe(node);
+  };
+  const number = (value, digits = 4) => Number.isFinite(value)
+    ? String(Number(value.toPrecision(digits))).replace("-", "\u2212") : "not defined";
+  const percent = (value) => `${(100 * value).toFixed(1)}\u00a0%`;
+  const colour = (name) => getComputedStyle(document.documentElement)
+    .getPropertyValue(`--${name}`).trim();
+
+  queueMicrotask(() => { // after the scripts of the sections
+    for (const picker of pickers) picker.show();
+    showCards();
+    readHash();
+    addEventListener("hashchange", readHash);
+  });
+  return { all, make, say, visible, state, key, update, watch: (call) => watchers.push(call),
+    values, parse, format, decode, header, whenSeen, number, percent, colour, csv, download,
+    FACETS };
 })();

@@ -41,6 +41,7 @@ def build(results: Path, plan: Mapping[str, Any], fragments: Path) -> str:
         "cells": cells,
         "figure_image": lambda name, text: figure_image(found, name, text),
         "command": command,
+        "script_json": marks.script_json,
         "static_rows": STATIC_ROWS,
         "plan": plan,
     }
@@ -55,7 +56,7 @@ def build(results: Path, plan: Mapping[str, Any], fragments: Path) -> str:
         title=plan["report"]["name"],
         policy=_POLICY,
         style=Html(_theme() + (fragments / "style.css").read_text(encoding="utf-8")),
-        script=Html((fragments / "report.js").read_text(encoding="utf-8")),
+        script=Html(_script(fragments)),
         parts=parts,
         data=marks.script_json(_data(found)),
     )
@@ -68,6 +69,14 @@ def build(results: Path, plan: Mapping[str, Any], fragments: Path) -> str:
             f"sections: {blocks}; list fewer partitions in report.circuits or fewer sites"
         )
     return page
+
+
+def _script(fragments: Path) -> str:
+    """The script of the page, then those of the sections that have one."""
+    names = [module.__name__.rpartition(".")[2] for module in sections()]
+    own = [fragments / "sections" / f"{name}.js" for name in names]
+    files = [fragments / "report.js", *(file for file in own if file.is_file())]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def _theme() -> str:
