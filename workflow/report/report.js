@@ -169,6 +169,7 @@ const connectome = (() => {
     if (wanted) {
       holder.append(template.content);
       enhanceTables(holder);
+      watchTables(holder);
     } else while (template.nextSibling) template.content.append(template.nextSibling);
   };
   // So does what a picker does not show; paper shows all.
@@ -290,8 +291,38 @@ const connectome = (() => {
     draw();
   };
 
+  // Rows of tables stand in the page only near the screen, and on paper.
+  const away = new Map();
+  const bring = (box) => {
+    away.get(box)?.();
+    away.delete(box);
+  };
+  const nearby = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting || printing.matches) {
+        bring(target);
+        continue;
+      }
+      const body = target.querySelector("tbody");
+      if (away.has(target) || !target.isConnected || target.contains(document.activeElement)
+        || body.rows.length < 4) continue;
+      target.style.minHeight = `${target.offsetHeight}px`;
+      const rows = [...body.rows];
+      body.replaceChildren();
+      away.set(target, () => {
+        body.append(...rows);
+        target.style.minHeight = "";
+      });
+    }
+  }, { rootMargin: "700px" });
+  const watchTables = (root) => {
+    for (const table of all(".table > table[data-table]", root)) nearby.observe(table.parentElement);
+  };
+  printing.addEventListener("change", () => { if (printing.matches) [...away.keys()].forEach(bring); });
+
   for (const root of all(".picker")) pickers.push(new Picker(root));
   enhanceTables(document.querySelector("main"));
+  watchTables(document.querySelector("main"));
   for (const details of all("details.source-table"))
     details.addEventListener("toggle", () => {
       if (details.open) open(details);

@@ -175,21 +175,22 @@
     context.fillStyle = colour("ink");
     context.fillText(text, x, y);
   };
-  const drawBase = () => {
-    const context = ui.base.getContext("2d");
-    context.clearRect(0, 0, place.width, place.height);
+  const drawSites = (context) => {
     context.font = "12px system-ui, sans-serif";
-    const band = colour("band"), muted = colour("muted"), ink = colour("ink");
-    context.fillStyle = muted;
+    context.fillStyle = colour("muted");
     context.textBaseline = "middle";
     context.textAlign = "left";
     const step = Math.ceil(15 / place.line);
     c.sites.forEach((site, row) => {
-      const at = place.height - 22 - row * place.line;
       const end = row === 0 || row === c.sites.length - 1;
       if (end || (row % step === 0 && c.sites.length - 1 - row >= step))
-        context.fillText(site, 2, at);
+        context.fillText(site, 2, place.height - 22 - row * place.line);
     });
+  };
+  const drawBase = () => {
+    const context = ui.base.getContext("2d");
+    context.clearRect(0, 0, place.width, place.height);
+    const band = colour("band"), muted = colour("muted"), ink = colour("ink");
     const edges = Array.from({ length: drawnEdges() }, (_, i) => i);
     stroke(context, edges, edges.length > 300 ? 0.5 : 0.75);
     const used = new Uint8Array(c.names.length);
@@ -200,8 +201,8 @@
   const drawTop = () => {
     const context = ui.top.getContext("2d");
     context.clearRect(0, 0, place.width, place.height);
+    drawSites(context);
     context.font = "600 12px system-ui, sans-serif";
-    context.textBaseline = "middle";
     const nodes = chosen(), words = state.q.toLowerCase();
     ui.stage.classList.toggle("dim", nodes.size > 0);
     if (nodes.size) {
