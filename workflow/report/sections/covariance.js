@@ -80,7 +80,7 @@
       context.lineWidth = on ? 4 : 1;
       context.strokeRect(start * scale, start * scale, width, width);
       if (!on) continue;
-      context.globalAlpha = 0.16;
+      context.globalAlpha = 0.08;
       context.fillStyle = colour("ink");
       context.fillRect(0, start * scale, size, width);
       context.fillRect(start * scale, 0, width, size);

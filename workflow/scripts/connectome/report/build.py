@@ -6,7 +6,7 @@ from typing import Any
 
 from connectome.errors import DataError
 from connectome.plots.palette import SERIES, THEME
-from connectome.report import drawing, marks, sections
+from connectome.report import drawing, marks, sections, squeeze
 from connectome.report.marks import Html
 from connectome.report.reader import Line, Results, Table
 
@@ -55,7 +55,7 @@ def build(results: Path, plan: Mapping[str, Any], fragments: Path) -> str:
     page = environment.get_template("page.html").render(
         title=plan["report"]["name"],
         policy=_POLICY,
-        style=Html(_theme() + (fragments / "style.css").read_text(encoding="utf-8")),
+        style=Html(squeeze.style(_theme() + (fragments / "style.css").read_text(encoding="utf-8"))),
         script=Html(_script(fragments)),
         parts=parts,
         data=marks.script_json(_data(found)),
@@ -76,7 +76,7 @@ def _script(fragments: Path) -> str:
     names = [module.__name__.rpartition(".")[2] for module in sections()]
     own = [fragments / "sections" / f"{name}.js" for name in names]
     files = [fragments / "report.js", *(file for file in own if file.is_file())]
-    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+    return squeeze.script("\n".join(file.read_text(encoding="utf-8") for file in files))
 
 
 def _theme() -> str:
