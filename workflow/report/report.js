@@ -378,6 +378,23 @@ const connectome = (() => {
     const node = document.getElementById(id);
     return node && JSON.parse(node.textContent);
   };
+  // Fills a place with the template in it; its parts by their data-ui.
+  const mount = (root) => {
+    root.append(root.querySelector("template").content);
+    return Object.fromEntries(all("[data-ui]", root).map((part) => [part.dataset.ui, part]));
+  };
+  const node = (name, attributes, text = "") => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [attribute, value] of Object.entries(attributes))
+      made.setAttribute(attribute, value);
+    made.textContent = text;
+    return made;
+  };
+  // Those that fit the selection, facet by facet; where a facet fits none, those like the first.
+  const fitting = (list, facets) => facets.reduce((left, facet) => {
+    const match = left.filter((one) => one[facet] === state[facet]);
+    return match.length ? match : left.filter((one) => one[facet] === left[0][facet]);
+  }, list);
   // Calls when somebody is about to see the element, once.
   const whenSeen = (node, build) => {
     const near = new IntersectionObserver((entries) => {
@@ -401,5 +418,5 @@ const connectome = (() => {
   });
   return { all, make, say, visible, state, key, update, watch: (call) => watchers.push(call),
     values, parse, format, decode, header, whenSeen, number, percent, colour, csv, download,
-    FACETS };
+    mount, node, fitting };
 })();

@@ -1,7 +1,7 @@
 // The circuit explorer: a canvas of edges, one above it for what is pointed at, and lists beside.
 // Everything it shows is in edge_scores.csv and roi_scores.csv.
 (({ all, make, say, visible, state, key, update, watch, values, decode, header, whenSeen, number,
-  percent, colour, csv, download }) => {
+  percent, colour, csv, download, mount, node, fitting }) => {
   const root = document.querySelector(".explorer");
   if (!root) return;
   const data = header("explorer-data");
@@ -331,12 +331,9 @@
 
   const evaluated = () => connectome.evaluated?.(c, kept);
   const show = (changed) => {
-    const at = ["partition", "task", "dictionary", "model"].reduceRight((left, facet) => {
-      const match = left.filter((i) => data.circuits[i][facet] === state[facet]);
-      return match.length ? match : left;
-    }, data.circuits.map((_, i) => i))[0];
-    if (at === undefined) return;
-    const next = load(at);
+    const [wanted] = fitting(data.circuits, ["model", "dictionary", "task", "partition"]);
+    if (!wanted) return;
+    const next = load(data.circuits.indexOf(wanted));
     if (next !== c) {
       c = next;
       place = null;
@@ -390,16 +387,8 @@
   };
 
   const svg = () => {
-    const NS = "http://www.w3.org/2000/svg";
-    const node = (name, attributes, text) => {
-      const made = document.createElementNS(NS, name);
-      for (const [attribute, value] of Object.entries(attributes))
-        made.setAttribute(attribute, value);
-      if (text !== undefined) made.textContent = text;
-      return made;
-    };
     const { width, height, x, y, line, radius } = place, nodes = chosen();
-    const picture = node("svg", { xmlns: NS, viewBox: `0 0 ${width} ${height}`, width, height });
+    const picture = node("svg", { viewBox: `0 0 ${width} ${height}`, width, height });
     picture.append(node("title", {}, ui.title.textContent),
       node("rect", { width, height, fill: colour("paper") }));
     const edges = nodes.size ? linked(nodes).slice(0, DRAWN)
@@ -431,50 +420,19 @@
   const stem = () => `circuit.${c.model}.${c.dictionary}.${c.task}.${c.partition}`;
 
   const build = () => {
-    const button = (textContent, click) => {
-      const made = make("button", { type: "button", textContent });
-      made.addEventListener("click", click);
-      return made;
-    };
-    const labelled = (text, input) => make("label", {}, make("span", { textContent: text }), input);
-    const range = (min, max) => make("input", { type: "range", min, max, step: 1 });
-    ui = { title: make("h3"), facts: make("p", { className: "claim" }), percent: range(1, 100),
-      count: range(1, 1), all: make("input", { type: "checkbox" }),
-      search: make("input", { type: "search", placeholder: "name of a part" }),
-      filter: make("select", {}, ...LINKS.map((value) => make("option",
-        { value, textContent: value }))),
-      base: make("canvas"), top: make("canvas"), stage: make("div", { className: "stage" }),
-      tip: make("div", { className: "tip", hidden: true }), side: make("div",
-        { className: "side" }), body: make("tbody"), table: make("details"),
-      more: button("Show more rows", () => { rows += 4 * ROWS; showTable(); }) };
-    ui.base.setAttribute("aria-hidden", "true");
-    ui.top.tabIndex = 0;
-    ui.top.setAttribute("role", "application");
-    ui.top.setAttribute("aria-label", "Circuit, layers bottom-up. Arrow up and down follow the "
-      + "strongest edges, left and right go to the next part, P pins, Escape clears. "
-      + "The table of edges follows.");
-    ui.stage.append(ui.base, ui.top, ui.tip);
-    ui.table.append(make("summary", { textContent: "These edges as a table" }),
-      make("div", { className: "table", tabIndex: 0, role: "region",
-        ariaLabel: "Edges of the explorer" }, make("table", {}, make("thead", {}, make("tr", {},
-        ...columns.map((textContent, at) => make("th", { textContent, scope: "col",
-          className: at > 2 ? "number" : "" })))), ui.body)), ui.more);
-    root.append(ui.title, make("div", { className: "controls" },
-      labelled("share of |score| kept", ui.percent), labelled("edges", ui.count),
-      labelled("links", ui.filter), labelled("find", ui.search),
-      labelled("draw all edges", ui.all)), ui.facts,
-    make("div", { className: "beside" }, ui.stage, ui.side),
-    make("p", { className: "plot-tools" }, button("Clear", clear),
-      button("Download SVG", () => download(`${stem()}.svg`, svg())),
-      button("Download CSV", () => download(`${stem()}.csv`, csv({ columns,
-        rows: shownEdges().map((i) => [String(i + 1), c.names[c.src[i]],
-          c.names[c.dst[i]] + slotOf(c, i), c.score[i], c.cumulative[i + 1] / c.total,
-          Math.abs(c.score[i]) / c.into[c.dst[i]], Math.abs(c.score[i]) / c.out[c.src[i]]]
-          .map(String)) }))),
-      button("Download pins", () => download(`${stem()}.pins.json`, JSON.stringify({
-        model: c.model, dictionary: c.dictionary, task: c.task, partition: c.partition,
-        edges: kept, selected: state.r ?? null, pins: state.p })))), ui.table);
-    root.hidden = false;
+    ui = mount(root);
+    ui.filter.append(...LINKS.map((value) => make("option", { value, textContent: value })));
+    const exact = (i) => [String(i + 1), c.names[c.src[i]], c.names[c.dst[i]] + slotOf(c, i),
+      c.score[i], c.cumulative[i + 1] / c.total, Math.abs(c.score[i]) / c.into[c.dst[i]],
+      Math.abs(c.score[i]) / c.out[c.src[i]]].map(String);
+    const click = (button, call) => button.addEventListener("click", call);
+    click(ui.more, () => { rows += 4 * ROWS; showTable(); });
+    click(ui.clear, clear);
+    click(ui.svg, () => download(`${stem()}.svg`, svg()));
+    click(ui.csv, () => download(`${stem()}.csv`, csv({ columns, rows: shownEdges().map(exact) })));
+    click(ui.pins, () => download(`${stem()}.pins.json`, JSON.stringify({ model: c.model,
+      dictionary: c.dictionary, task: c.task, partition: c.partition, edges: kept,
+      selected: state.r ?? null, pins: state.p })));
     ui.percent.addEventListener("input", () => update({ t: +ui.percent.value, e: undefined }));
     ui.count.addEventListener("input", () => update({ e: +ui.count.value }));
     for (const slider of [ui.percent, ui.count])

@@ -1,7 +1,7 @@
 // Correlations of a site as a map to point at, and the tree of its regions beside it.
 // Cells are those of figures/covariance.*.csv, the tree is levels.csv.
 (({ all, make, say, state, key, update, watch, values, header, decode, whenSeen, colour,
-  visible }) => {
+  visible, mount }) => {
   const root = document.querySelector(".mapper");
   const maps = header("maps-data");
   if (!root || !maps?.length) return;
@@ -178,24 +178,7 @@
     strongest();
   };
   const build = () => {
-    ui = { cells: make("canvas"), top: make("canvas"), stage: make("div", { className: "stage map" }),
-      tree: make("div", { className: "tree" }), read: make("p", { className: "hint" }),
-      scale: make("p", { className: "hint" }), body: make("tbody"), table: make("details"),
-      order: make("select", {}, make("option", { value: "parts", textContent: "regions" }),
-        make("option", { value: "index", textContent: "number of the feature" })) };
-    ui.cells.setAttribute("aria-hidden", "true");
-    ui.top.tabIndex = 0;
-    ui.top.setAttribute("role", "application");
-    ui.top.setAttribute("aria-label", "Map of correlations. Arrow keys move, Enter selects the "
-      + "region of the row. The strongest correlations follow as a table.");
-    ui.stage.append(ui.cells, ui.top);
-    ui.table.append(make("summary", { textContent: "Strongest correlations as a table" }),
-      make("table", {}, make("thead", {}, make("tr", {}, ...["one", "other", "r"].map((textContent) =>
-        make("th", { textContent, scope: "col" })))), ui.body));
-    root.append(make("p", { className: "controls" }, make("label", {},
-      make("span", { textContent: "order by" }), ui.order)),
-    make("div", { className: "beside" }, make("div", {}, ui.stage, ui.read, ui.scale), ui.tree),
-    ui.table);
+    ui = mount(root);
     const cellAt = (event) => {
       const box = ui.top.getBoundingClientRect();
       const place = (far, length) => Math.max(0, Math.min(map.size - 1,

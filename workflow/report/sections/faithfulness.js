@@ -1,24 +1,14 @@
 // Faithfulness over edges of one task, for reading and choosing: a point sets the edges that the
 // circuit explorer shows. From faithfulness.csv; the figure below has all measures and intervals.
-(({ all, make, state, update, watch, header, whenSeen, number, values }) => {
+(({ all, make, state, update, watch, header, whenSeen, number, values, node, fitting }) => {
   const root = document.querySelector(".curves");
   const curves = header("curves-data");
   if (!root || !curves?.length) return;
-  const NS = "http://www.w3.org/2000/svg";
   const WIDTH = 640, HEIGHT = 300, LEFT = 44, RIGHT = 12, TOP = 12, BOTTOM = 40;
   const LOW = -0.5, HIGH = 1.5; // the figure's limits
   const DASHES = ["", "7 3", "2 3", "8 3 2 3", "12 3", "4 2"];
-  const node = (name, attributes, text) => {
-    const made = document.createElementNS(NS, name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    if (text !== undefined) made.textContent = text;
-    return made;
-  };
   const NAMES = ["model", "dictionary", "task"];
-  const here = () => NAMES.reduceRight((left, name) => {
-    const match = left.filter((curve) => curve[name] === state[name]);
-    return match.length ? match : left.filter((curve) => curve[name] === left[0][name]);
-  }, curves);
+  const here = () => fitting(curves, NAMES);
   const span = (point) => point[3] === null ? "" : ` [${number(point[3], 3)}, ${
     number(point[4], 3)}]`;
   const told = (curve, point) => `${curve.label}: ${point[1]} edges after pruning keep ${
