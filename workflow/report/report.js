@@ -4,8 +4,10 @@
 // one and use what it returns.
 const connectome = (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const make = (name, properties = {}, ...children) => {
+  const on = (target, ...rest) => target.addEventListener(...rest);
+  const make = (name, { text = "", ...properties } = {}, ...children) => {
     const node = document.createElement(name);
+    node.textContent = text;
     for (const [key, value] of Object.entries(properties)) {
       if (key in node) node[key] = value;
       else node.setAttribute(key, value);
@@ -115,17 +117,17 @@ const connectome = (() => {
       const row = make("div", { className: "facet" });
       row.setAttribute("role", "radiogroup");
       row.setAttribute("aria-label", facet);
-      row.append(make("span", { textContent: facet, ariaHidden: "true" }));
+      row.append(make("span", { text: facet, ariaHidden: "true" }));
       for (const value of values) {
-        const button = make("button", { type: "button", textContent: visible(value) });
+        const button = make("button", { type: "button", text: visible(value) });
         button.setAttribute("role", "radio");
         button.dataset.facet = facet;
         button.dataset.value = value;
-        button.addEventListener("click", () =>
+        on(button, "click", () =>
           update({ [facet]: value }, `${facet}: ${value}`));
         row.append(button);
       }
-      row.addEventListener("keydown", (event) => {
+      on(row, "keydown", (event) => {
         const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
         if (!step) return;
         event.preventDefault();
@@ -178,7 +180,7 @@ const connectome = (() => {
     if (away && !figure.querySelector(":scope > template")) figure.prepend(make("template"));
     fold(figure, !away);
   };
-  printing.addEventListener("change", () => showAll());
+  on(printing, "change", () => showAll());
   let opened = []; // those in view, the longest open first
   const showCards = () => {
     for (const deck of all(".deck")) fold(deck, !deck.closest("[hidden]"));
@@ -190,7 +192,7 @@ const connectome = (() => {
         card.open = false;
     for (const card of all(".card, .folded")) fold(card, card.open);
   };
-  document.addEventListener("toggle", ({ target }) => {
+  on(document, "toggle", ({ target }) => {
     if (target.matches(".card, .folded")) showCards();
   }, true);
 
@@ -203,9 +205,9 @@ const connectome = (() => {
   };
   const sortable = (head, onSort) => {
     all("th", head).forEach((cell, index) => {
-      const button = make("button", { type: "button", textContent: cell.textContent });
+      const button = make("button", { type: "button", text: cell.textContent });
       cell.replaceChildren(button);
-      button.addEventListener("click", () => {
+      on(button, "click", () => {
         const down = cell.getAttribute("aria-sort") === "ascending";
         for (const other of all("th", head)) other.removeAttribute("aria-sort");
         cell.setAttribute("aria-sort", down ? "descending" : "ascending");
@@ -255,12 +257,12 @@ const connectome = (() => {
     const view = { order: null, down: false, words: "", shown: CHUNK };
     const body = make("tbody");
     const head = make("thead", {}, make("tr", {},
-      ...source.columns.map((column) => make("th", { textContent: column, scope: "col" }))));
+      ...source.columns.map((column) => make("th", { text: column, scope: "col" }))));
     const count = make("span");
     const filter = make("input", { type: "search", placeholder: "filter rows" });
     filter.setAttribute("aria-label", `Filter ${name}`);
-    const more = make("button", { type: "button", textContent: "Show more rows" });
-    const save = make("button", { type: "button", textContent: "Download CSV" });
+    const more = make("button", { type: "button", text: "Show more rows" });
+    const save = make("button", { type: "button", text: "Download CSV" });
     const draw = () => {
       let rows = source.rows.filter((row) =>
         view.words.split(/\s+/).every((word) =>
@@ -268,19 +270,19 @@ const connectome = (() => {
       if (view.order !== null)
         rows = [...rows].sort((a, b) => compare(a[view.order], b[view.order], view.down));
       body.replaceChildren(...rows.slice(0, view.shown).map((row) => make("tr", {},
-        ...row.map((field) => make("td", { textContent: visible(field.slice(0, 400)) })))));
+        ...row.map((field) => make("td", { text: visible(field.slice(0, 400)) })))));
       more.hidden = rows.length <= view.shown;
       count.textContent = `${Math.min(view.shown, rows.length)} of ${rows.length} rows`;
       say(count.textContent);
     };
     sortable(head, (index, down) => { view.order = index; view.down = down; draw(); });
-    filter.addEventListener("input", () => {
+    on(filter, "input", () => {
       view.words = filter.value.trim().toLowerCase();
       view.shown = CHUNK;
       draw();
     });
-    more.addEventListener("click", () => { view.shown += 4 * CHUNK; draw(); });
-    save.addEventListener("click", () => download(name, csv(source)));
+    on(more, "click", () => { view.shown += 4 * CHUNK; draw(); });
+    on(save, "click", () => download(name, csv(source)));
     const frame = make("div", { className: "table", tabIndex: 0 },
       make("table", {}, head, body));
     frame.setAttribute("role", "region");
@@ -318,13 +320,13 @@ const connectome = (() => {
   const watchTables = (root) => {
     for (const table of all(".table > table[data-table]", root)) nearby.observe(table.parentElement);
   };
-  printing.addEventListener("change", () => { if (printing.matches) [...away.keys()].forEach(bring); });
+  on(printing, "change", () => { if (printing.matches) [...away.keys()].forEach(bring); });
 
   for (const root of all(".picker")) pickers.push(new Picker(root));
   enhanceTables(document.querySelector("main"));
   watchTables(document.querySelector("main"));
   for (const details of all("details.source-table"))
-    details.addEventListener("toggle", () => {
+    on(details, "toggle", () => {
       if (details.open) open(details);
       else views.get(details.dataset.table)?.(true); // closed tables weigh nothing
     });
@@ -332,7 +334,7 @@ const connectome = (() => {
     const image = figure.querySelector("img");
     if (image) figure.querySelector(".sheet").after(make("p", { className: "plot-tools" },
       make("a", { className: "button", href: image.src, download: `${figure.id}.svg`,
-        textContent: "Download SVG" })));
+        text: "Download SVG" })));
   }
   document.querySelector(".keys").hidden = false;
   addEventListener("keydown", (event) => {
@@ -416,7 +418,7 @@ const connectome = (() => {
     readHash();
     addEventListener("hashchange", readHash);
   });
-  return { all, make, say, visible, state, key, update, watch: (call) => watchers.push(call),
+  return { on, all, make, say, visible, state, key, update, watch: (call) => watchers.push(call),
     values, parse, format, decode, header, whenSeen, number, percent, colour, csv, download,
     mount, node, fitting };
 })();

@@ -1,5 +1,5 @@
 // Cards follow the selection of a region or a feature, and set it.
-(({ all, state, update, watch, key, values }) => {
+(({ on, all, state, update, watch, key, values }) => {
   key("f", { read: (text) => {
     const [, site, index] = /^([\w.]+):(\d{1,6})$/.exec(text) ?? [];
     return values("site").includes(site) && (connectome.features?.(site) ?? 0) > +index
@@ -15,7 +15,7 @@
       card.classList.toggle("chosen", chosen);
     }
   };
-  document.addEventListener("click", ({ target }) => {
+  on(document, "click", ({ target }) => {
     const card = target.closest?.(".card > summary")?.parentElement;
     if (!card || card.open) return;
     const { site } = card.closest("figure").dataset;

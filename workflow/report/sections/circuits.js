@@ -1,6 +1,6 @@
 // The circuit explorer: a canvas of edges, one above it for what is pointed at, and lists beside.
 // Everything it shows is in edge_scores.csv and roi_scores.csv.
-(({ all, make, say, visible, state, key, update, watch, values, decode, header, whenSeen, number,
+(({ on, all, make, say, visible, state, key, update, watch, values, decode, header, whenSeen, number,
   percent, colour, csv, download, mount, node, fitting }) => {
   const root = document.querySelector(".explorer");
   if (!root) return;
@@ -255,7 +255,7 @@
       if (Number.isFinite(c.share[node])) lines.push(`${percent(c.share[node])} of node scores`);
       if (strongest !== undefined) lines.push(`most from ${c.names[c.src[strongest]]}: ${
         percent(Math.abs(c.score[strongest]) / c.into[node])} of inputs`);
-      ui.tip.replaceChildren(...lines.map((text) => make("span", { textContent: visible(text) })));
+      ui.tip.replaceChildren(...lines.map((text) => make("span", { text: visible(text) })));
       ui.tip.style.left = `${Math.max(0, Math.min(place.x[node] + 14, place.width - 210))}px`;
       ui.tip.style.top = `${place.y[node] + 14}px`;
     }
@@ -269,23 +269,23 @@
   const LISTED = 10;
   const list = (node, inputs) => {
     const edges = listed(node, inputs), of = inputs ? c.into[node] : c.out[node];
-    const box = make("div", {}, make("h4", { textContent: inputs ? "Inputs" : "Outputs" }));
+    const box = make("div", {}, make("h4", { text: inputs ? "Inputs" : "Outputs" }));
     const shown = [...edges.filter((i) => c.score[i] >= 0).slice(0, LISTED),
       ...edges.filter((i) => c.score[i] < 0).slice(0, LISTED)];
     const items = shown.map((i) => {
       const other = (inputs ? c.src : c.dst)[i];
       const button = make("button", { type: "button" },
-        make("bdi", { textContent: visible(c.names[other]) + slotOf(c, i) }),
-        make("span", { textContent: number(c.score[i]) }),
-        make("span", { textContent: percent(Math.abs(c.score[i]) / of) }));
+        make("bdi", { text: visible(c.names[other]) + slotOf(c, i) }),
+        make("span", { text: number(c.score[i]) }),
+        make("span", { text: percent(Math.abs(c.score[i]) / of) }));
       button.dataset.edge = i;
-      button.addEventListener("click", () => select(other));
+      on(button, "click", () => select(other));
       return make("li", {}, button);
     });
     box.append(items.length ? make("ol", { className: "ends" }, ...items)
-      : make("p", { className: "hint", textContent: "none among the edges kept" }));
+      : make("p", { className: "hint", text: "none among the edges kept" }));
     if (edges.length > shown.length) box.append(make("p", { className: "hint",
-      textContent: `and ${edges.length - shown.length} weaker ones, in the table below` }));
+      text: `and ${edges.length - shown.length} weaker ones, in the table below` }));
     return box;
   };
   const showSide = () => {
@@ -293,17 +293,17 @@
     const parts = [];
     if (nodes.length === 1) {
       const [node] = nodes, pinned = state.p.includes(c.names[node]);
-      const button = make("button", { type: "button", textContent: pinned ? "Unpin" : "Pin" });
-      button.addEventListener("click", () => pin(node));
-      parts.push(make("h4", {}, make("bdi", { textContent: visible(c.names[node]) }), " ", button),
-        make("p", { className: "hint", textContent: `${c.sites[c.row[node]]}, ${
+      const button = make("button", { type: "button", text: pinned ? "Unpin" : "Pin" });
+      on(button, "click", () => pin(node));
+      parts.push(make("h4", {}, make("bdi", { text: visible(c.names[node]) }), " ", button),
+        make("p", { className: "hint", text: `${c.sites[c.row[node]]}, ${
           c.features[node]} features; ${percent(c.share[node])} of the node scores` }),
         list(node, true), list(node, false));
-    } else parts.push(make("p", { className: "hint", textContent: nodes.length
+    } else parts.push(make("p", { className: "hint", text: nodes.length
       ? `${nodes.length} regions of one group are selected.`
       : "Click a part to see what it reads from and writes to. Ctrl-click pins it." }));
     if (state.p.length) parts.push(make("p", { className: "hint",
-      textContent: `Pinned: ${state.p.map((name) => visible(name)).join(", ")}` }));
+      text: `Pinned: ${state.p.map((name) => visible(name)).join(", ")}` }));
     ui.side.replaceChildren(...parts);
   };
 
@@ -324,7 +324,7 @@
     if (!ui.table.open) return ui.body.replaceChildren();
     const edges = shownEdges();
     ui.body.replaceChildren(...edges.slice(0, rows).map((i) => make("tr", {},
-      ...edgeRow(i).map((text, at) => make("td", { textContent: visible(text),
+      ...edgeRow(i).map((text, at) => make("td", { text: visible(text),
         className: at > 2 ? "number" : "" })))));
     ui.more.hidden = edges.length <= rows;
   };
@@ -421,11 +421,11 @@
 
   const build = () => {
     ui = mount(root);
-    ui.filter.append(...LINKS.map((value) => make("option", { value, textContent: value })));
+    ui.filter.append(...LINKS.map((value) => make("option", { value, text: value })));
     const exact = (i) => [String(i + 1), c.names[c.src[i]], c.names[c.dst[i]] + slotOf(c, i),
       c.score[i], c.cumulative[i + 1] / c.total, Math.abs(c.score[i]) / c.into[c.dst[i]],
       Math.abs(c.score[i]) / c.out[c.src[i]]].map(String);
-    const click = (button, call) => button.addEventListener("click", call);
+    const click = (button, call) => on(button, "click", call);
     click(ui.more, () => { rows += 4 * ROWS; showTable(); });
     click(ui.clear, clear);
     click(ui.svg, () => download(`${stem()}.svg`, svg()));
@@ -433,24 +433,24 @@
     click(ui.pins, () => download(`${stem()}.pins.json`, JSON.stringify({ model: c.model,
       dictionary: c.dictionary, task: c.task, partition: c.partition, edges: kept,
       selected: state.r ?? null, pins: state.p })));
-    ui.percent.addEventListener("input", () => update({ t: +ui.percent.value, e: undefined }));
-    ui.count.addEventListener("input", () => update({ e: +ui.count.value }));
+    on(ui.percent, "input", () => update({ t: +ui.percent.value, e: undefined }));
+    on(ui.count, "input", () => update({ e: +ui.count.value, t: 80 }));
     for (const slider of [ui.percent, ui.count])
-      slider.addEventListener("change", () => say(ui.facts.textContent));
-    ui.filter.addEventListener("change", () => update({ l: ui.filter.value }, ui.filter.value));
-    ui.search.addEventListener("input", () => update({ q: ui.search.value }));
-    ui.all.addEventListener("change", () => { everything = ui.all.checked; show(); });
-    ui.table.addEventListener("toggle", showTable);
-    ui.top.addEventListener("pointermove", (event) => {
+      on(slider, "change", () => say(ui.facts.textContent));
+    on(ui.filter, "change", () => update({ l: ui.filter.value }, ui.filter.value));
+    on(ui.search, "input", () => update({ q: ui.search.value }));
+    on(ui.all, "change", () => { everything = ui.all.checked; show(); });
+    on(ui.table, "toggle", showTable);
+    on(ui.top, "pointermove", (event) => {
       if (!frozen) hover(nearest(event));
     });
-    ui.top.addEventListener("pointerleave", () => { if (!frozen) hover(-1); });
-    ui.top.addEventListener("click", (event) => {
+    on(ui.top, "pointerleave", () => { if (!frozen) hover(-1); });
+    on(ui.top, "click", (event) => {
       const node = nearest(event);
       if (node >= 0 && (event.ctrlKey || event.metaKey)) pin(node);
       else select(node);
     });
-    ui.top.addEventListener("keydown", press);
+    on(ui.top, "keydown", press);
     addEventListener("keyup", (event) => { if (event.key === "Shift") frozen = false; });
     const again = () => { place = null; stale = true; draw(); };
     let width = 0;
@@ -458,7 +458,7 @@
       if (width !== ui.stage.clientWidth) again();
       width = ui.stage.clientWidth;
     }).observe(ui.stage);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+    on(matchMedia("(prefers-color-scheme: dark)"), "change", again);
     show();
     watch(show);
   };

@@ -1,6 +1,6 @@
 // Correlations of a site as a map to point at, and the tree of its regions beside it.
 // Cells are those of figures/covariance.*.csv, the tree is levels.csv.
-(({ all, make, say, state, key, update, watch, values, header, decode, whenSeen, colour,
+(({ on, all, make, say, state, key, update, watch, values, header, decode, whenSeen, colour,
   visible, mount }) => {
   const root = document.querySelector(".mapper");
   const maps = header("maps-data");
@@ -125,13 +125,13 @@
     const chosen = selected();
     const branch = (level, part, features) => {
       const name = named(map, level, part);
-      const button = make("button", { type: "button" }, make("bdi", { textContent:
+      const button = make("button", { type: "button" }, make("bdi", { text:
         level && part >= 0 ? `level ${level}, part ${part}` : name }),
-      make("span", { textContent: `${features}` }));
+      make("span", { text: `${features}` }));
       button.setAttribute("aria-pressed", state.r === name || (!level && chosen.has(name)));
       if (part < 0) button.disabled = true;
       button.dataset.part = name;
-      button.addEventListener("click", () => choose(state.r === name ? undefined : name));
+      on(button, "click", () => choose(state.r === name ? undefined : name));
       const below = part < 0 ? [] : map.tree.filter(([l, , , parent]) =>
         l === level - 1 && parent === part);
       return make("li", {}, button, ...(below.length
@@ -140,7 +140,7 @@
     const top = Math.max(...map.tree.map(([level]) => level));
     const focused = ui.tree.contains(document.activeElement)
       && document.activeElement.dataset.part;
-    ui.tree.replaceChildren(make("h4", { textContent: "Regions, nested" }),
+    ui.tree.replaceChildren(make("h4", { text: "Regions, nested" }),
       make("ul", {}, ...map.tree.filter(([level]) => level === top)
         .sort((a, b) => (a[1] < 0) - (b[1] < 0) || a[1] - b[1])
         .map(([level, part, features]) => branch(level, part, features))));
@@ -152,8 +152,8 @@
     for (let i = 0; i < map.size; i++) for (let j = i + 1; j < map.size; j++) found.push([i, j]);
     found.sort((a, b) => Math.abs(value(...b)) - Math.abs(value(...a)));
     ui.body.replaceChildren(...found.slice(0, 50).map(([i, j]) => make("tr", {},
-      make("td", { textContent: featureOf(i) }), make("td", { textContent: featureOf(j) }),
-      make("td", { className: "number", textContent: value(i, j).toFixed(2)
+      make("td", { text: featureOf(i) }), make("td", { text: featureOf(j) }),
+      make("td", { className: "number", text: value(i, j).toFixed(2)
         .replace("-", "\u2212") }))));
   };
   const show = () => {
@@ -185,10 +185,10 @@
         Math.floor(far / length * map.size)));
       return [place(event.clientY - box.top, box.height), place(event.clientX - box.left, box.width)];
     };
-    ui.top.addEventListener("pointermove", (event) => point(cellAt(event)));
-    ui.top.addEventListener("pointerleave", () => point(null));
-    ui.top.addEventListener("click", (event) => { point(cellAt(event)); click(); });
-    ui.top.addEventListener("keydown", (event) => {
+    on(ui.top, "pointermove", (event) => point(cellAt(event)));
+    on(ui.top, "pointerleave", () => point(null));
+    on(ui.top, "click", (event) => { point(cellAt(event)); click(); });
+    on(ui.top, "keydown", (event) => {
       const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1],
         ArrowRight: [0, 1] }[event.key];
       if (event.key === "Escape") return update({ r: undefined, f: undefined }, "nothing selected");
@@ -198,14 +198,14 @@
       point((at ?? [0, 0]).map((place, k) => (place + step[k] + map.size) % map.size));
       say(ui.read.textContent);
     });
-    ui.order.addEventListener("change", () => update({ o: ui.order.value }, ui.order.value));
-    ui.table.addEventListener("toggle", strongest);
+    on(ui.order, "change", () => update({ o: ui.order.value }, ui.order.value));
+    on(ui.table, "toggle", strongest);
     let width = 0;
     new ResizeObserver(() => {
       if (map && width !== ui.stage.clientWidth) drawTop();
       width = ui.stage.clientWidth;
     }).observe(ui.stage);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => map && show());
+    on(matchMedia("(prefers-color-scheme: dark)"), "change", () => map && show());
     show();
     watch((changed) => {
       if (["r", "f", "o", ...NAMES].some((name) => changed.has(name))) show();

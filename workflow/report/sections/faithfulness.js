@@ -1,6 +1,6 @@
 // Faithfulness over edges of one task, for reading and choosing: a point sets the edges that the
 // circuit explorer shows. From faithfulness.csv; the figure below has all measures and intervals.
-(({ all, make, state, update, watch, header, whenSeen, number, values, node, fitting }) => {
+(({ on, all, make, state, update, watch, header, whenSeen, number, values, node, fitting }) => {
   const root = document.querySelector(".curves");
   const curves = header("curves-data");
   if (!root || !curves?.length) return;
@@ -16,7 +16,7 @@
   const choose = (curve, point) => {
     if (!values("partition").includes(curve.partition) || point[0] === null)
       return update({}, `${told(curve, point)}; the explorer does not show these parts`);
-    const changes = { partition: curve.partition, e: point[0] };
+    const changes = { partition: curve.partition, e: point[0], t: 80 };
     if (state.task !== undefined || here()[0] !== curves[0]) changes.task = curve.task;
     update(changes, told(curve, point));
   };
@@ -40,7 +40,7 @@
       "edges in the circuit, after pruning"));
     const cross = node("path", { class: "grid" });
     picture.append(cross);
-    const read = make("p", { className: "hint", textContent: found[0].competent
+    const read = make("p", { className: "hint", text: found[0].competent
       ? "Point at the curves to read them; click a point to see its circuit in the explorer."
       : "The model cannot do this task: these ratios have no meaning." });
     found.forEach((curve, i) => {
@@ -56,15 +56,15 @@
           "data-selected": point[0] });
         if (state.e === point[0] && state.partition === curve.partition)
           dot.classList.add("chosen");
-        dot.addEventListener("click", () => choose(curve, point));
-        dot.addEventListener("focus", () => { read.textContent = told(curve, point); });
+        on(dot, "click", () => choose(curve, point));
+        on(dot, "focus", () => { read.textContent = told(curve, point); });
         picture.append(dot);
       }
     });
     const dots = all("circle", picture);
     const first = dots.find((dot) => dot.matches(".chosen")) ?? dots[0];
     first?.setAttribute("tabindex", 0);
-    picture.addEventListener("keydown", (event) => {
+    on(picture, "keydown", (event) => {
       const at = dots.indexOf(document.activeElement);
       if (at < 0) return;
       if (event.key === "Enter" || event.key === " ") {
@@ -77,7 +77,7 @@
       event.preventDefault();
       dots[(at + step + dots.length) % dots.length].focus();
     });
-    picture.addEventListener("pointermove", (event) => {
+    on(picture, "pointermove", (event) => {
       const box = picture.getBoundingClientRect();
       const px = (event.clientX - box.left) * WIDTH / box.width;
       const near = found.map((curve) => [curve, curve.points.reduce((best, point) =>

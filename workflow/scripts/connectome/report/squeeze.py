@@ -9,13 +9,14 @@ _WORD = re.compile(r"[\w$\u0080-\uffff]")
 _STRING = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'")
 _REGEX = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*")
 _BLANK = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
+_ARROW = re.compile(r"(?<![\w$])\((\w+)\)=>")  # no string of ours looks like one
 _BEFORE_REGEX = "(,=:[!&|?{};+-*%<>~^\n"
 _CLOSES = ")]}\"'`"
 
 
 def script(text: str) -> str:
     """A script: no comments, no blanks beside punctuation; statements must end in semicolons or
-    lines.
+    lines, and none may be empty.
 
     A `/` is read as the start of a regular expression after an operator, an opening bracket or
     `return`, as division elsewhere. Raises ValueError for a template that does not end.
@@ -42,9 +43,11 @@ def script(text: str) -> str:
                 depths.append(0)
         elif found in "{}" and depths:
             depths[-1] += 1 if found == "{" else -1
+        if found == "}" and out and out[-1] == ";":
+            out.pop()
         out.append(found)
         at += len(found)
-    return "".join(out).strip() + "\n"
+    return _ARROW.sub(r"\1=>", "".join(out)).strip() + "\n"
 
 
 def _template(text: str, start: int) -> str:
