@@ -331,7 +331,8 @@ def test_code_and_styles_stay_within_their_budget():
 
 def test_squeezing_keeps_strings_templates_and_expressions():
     source = 'const a = `x  ${ b ? `// ${c}  y` : "  /* z */" }  `; // gone\n'
-    source += "f((x) => { g(); });\nconst d = /[/ ] \"'/g.test(e) / 2 / f;\nreturn /x y/;\nlet g = h + +i\nj()\n(k)\n"
+    source += "f((x) => { g(); });\nconst d = /[/ ] \"'/g.test(e) / 2 / f;\nreturn /x y/;\n"
+    source += "let g = h + +i\nj()\n(k)\n"
     assert squeeze.script(source) == (
         'const a=`x  ${b?`// ${c}  y`:"  /* z */"}  `;f(x=>{g()});const d=/[/ ] "\'/g.test(e)/2/f;'
         "return/x y/;let g=h+ +i\nj()\n(k)\n"

@@ -301,7 +301,7 @@
         list(node, true), list(node, false));
     } else parts.push(make("p", { className: "hint", text: nodes.length
       ? `${nodes.length} regions of one group are selected.`
-      : "Click a part to see what it reads from and writes to. Ctrl-click pins it." }));
+      : ui.side.dataset.hint }));
     if (state.p.length) parts.push(make("p", { className: "hint",
       text: `Pinned: ${state.p.map((name) => visible(name)).join(", ")}` }));
     ui.side.replaceChildren(...parts);

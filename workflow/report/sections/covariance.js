@@ -104,7 +104,7 @@
   const point = (cell) => {
     at = cell;
     ui.read.textContent = at ? told(order[at[0]], order[at[1]])
-      : "Point at the map to read it; a click selects the region and the feature of the row.";
+      : root.dataset.hint;
     drawTop();
   };
   const choose = (name, more = {}) => {

@@ -1,6 +1,6 @@
 // Faithfulness over edges of one task, for reading and choosing: a point sets the edges that the
 // circuit explorer shows. From faithfulness.csv; the figure below has all measures and intervals.
-(({ on, all, make, state, update, watch, header, whenSeen, number, values, node, fitting }) => {
+(({ on, all, make, say, state, update, watch, header, whenSeen, number, values, node, fitting }) => {
   const root = document.querySelector(".curves");
   const curves = header("curves-data");
   if (!root || !curves?.length) return;
@@ -15,7 +15,7 @@
     number(point[2], 3)}${span(point)}`;
   const choose = (curve, point) => {
     if (!values("partition").includes(curve.partition) || point[0] === null)
-      return update({}, `${told(curve, point)}; the explorer does not show these parts`);
+      return say(`${told(curve, point)}; not in the explorer`);
     const changes = { partition: curve.partition, e: point[0], t: 80 };
     if (state.task !== undefined || here()[0] !== curves[0]) changes.task = curve.task;
     update(changes, told(curve, point));
@@ -29,8 +29,7 @@
     const y = (f) => TOP + (HEIGHT - TOP - BOTTOM)
       * (HIGH - Math.min(Math.max(f, LOW), HIGH)) / (HIGH - LOW);
     const picture = node("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "group",
-      "aria-label": "Faithfulness over edges. Arrow keys move between points, Enter shows a "
-        + "circuit in the explorer." });
+      "aria-label": root.dataset.label });
     for (const f of [0, 0.5, 1]) picture.append(node("path", { class: f % 1 ? "grid" : "grid strong",
       d: `M${LEFT} ${y(f)}H${WIDTH - RIGHT}` }), node("text", { x: LEFT - 6, y: y(f) + 4,
       "text-anchor": "end" }, String(f)));
@@ -41,8 +40,7 @@
     const cross = node("path", { class: "grid" });
     picture.append(cross);
     const read = make("p", { className: "hint", text: found[0].competent
-      ? "Point at the curves to read them; click a point to see its circuit in the explorer."
-      : "The model cannot do this task: these ratios have no meaning." });
+      ? root.dataset.hint : root.dataset.unable });
     found.forEach((curve, i) => {
       const points = curve.points.filter((point) => point[1] > 0);
       const style = `stroke:var(--${curve.colour})`;
