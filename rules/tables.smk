@@ -210,7 +210,8 @@ rule tabulate_circuits:
         edges=of_all_models("<results>/{model}/{dictionary}/circuits/{task}.edges.parquet"),
         sizes="<results>/tables/sizes.csv",
     output:
-        "<results>/tables/circuits.csv",
+        drawn="<results>/tables/circuits.csv",
+        scores="<results>/tables/edge_scores.csv",
     log:
         "<logs>/tabulate_circuits.log",
     benchmark:
@@ -228,7 +229,7 @@ rule tabulate_circuits:
         code=code_of("tabulate_circuits"),
     shell:
         "{resources.python:q} {resources.scripts:q}/tabulate_circuits.py --edges {input.edges:q} --sizes {input.sizes:q}"
-        " --output {output:q}"
+        " --output {output.drawn:q} --scores {output.scores:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 

@@ -125,7 +125,13 @@ def make_tables(root: Path) -> None:
         tests=out / "tests.csv",
         summaries=out / "summaries.csv",
     )
-    call("tabulate_circuits", edges=edges, sizes=out / "sizes.csv", output=out / "circuits.csv")
+    call(
+        "tabulate_circuits",
+        edges=edges,
+        sizes=out / "sizes.csv",
+        output=out / "circuits.csv",
+        scores=out / "edge_scores.csv",
+    )
     call(
         "tabulate_agreement",
         edges=edges,

@@ -1,10 +1,13 @@
 "use strict";
 // Enhances a page that is complete without it: picks figures, sorts and filters tables, keeps the
-// selection in the address. Text of data is only ever set as text.
-(() => {
+// selection in the address. Text of data is only ever set as text. Scripts of sections follow this
+// one and use what it returns.
+const connectome = (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const make = (name, properties = {}, ...children) => {
+  const on = (target, ...rest) => target.addEventListener(...rest);
+  const make = (name, { text = "", ...properties } = {}, ...children) => {
     const node = document.createElement(name);
+    node.textContent = text;
     for (const [key, value] of Object.entries(properties)) {
       if (key in node) node[key] = value;
       else node.setAttribute(key, value);
@@ -18,23 +21,82 @@
   const visible = (text) =>
     text.replace(hidden, (c) => signs[c] ?? `\\u{${c.codePointAt(0).toString(16)}}`);
 
-  // One selection, shared by all pickers: facet -> value.
+  // One selection for all views: key -> value, kept in the address behind `#`. A key has `read`,
+  // text -> value or undefined where the text means nothing here, and `initial`, which is left out.
   const FACETS = ["model", "dictionary", "task", "partition", "site", "kind"];
-  const chosen = {};
-  const pickers = [];
-
-  const readHash = () => {
-    const found = new URLSearchParams(location.hash.slice(1));
-    for (const facet of FACETS) {
-      const value = found.get(facet);
-      if (value !== null && pickers.some((p) => p.values.get(facet)?.includes(value)))
-        chosen[facet] = value;
-    }
+  const ORDER = ["v", ...FACETS, "f", "r", "p", "t", "e", "q", "o", "l"];
+  const LONGEST = 2000, PAUSE = 200; // characters of an address; ms between two writings
+  const state = {}, keys = {}, watchers = [], pickers = [];
+  const key = (name, { read, write = String, initial }) => {
+    keys[name] = { read, write, initial };
+    state[name] = initial;
   };
+  const values = (facet) => pickers.flatMap((picker) => picker.values.get(facet) ?? []);
+  for (const facet of FACETS)
+    key(facet, { read: (text) => values(facet).includes(text) ? text : undefined });
+  key("v", { read: (text) =>
+    all("main > section").some(({ id }) => id === text) ? text : undefined });
+
+  const parse = (hash) => {
+    const found = {};
+    for (const part of hash.replace(/^#/, "").split("&")) {
+      const at = part.indexOf("=");
+      const [name, text] = at < 0 ? ["v", part] : [part.slice(0, at), part.slice(at + 1)];
+      if (!Object.hasOwn(keys, name) || text.length > LONGEST) continue;
+      try {
+        const value = keys[name].read(decodeURIComponent(text));
+        if (value !== undefined) found[name] = value;
+      } catch { /* not percent-encoded: means nothing */ }
+    }
+    return found;
+  };
+  const format = () => {
+    const write = (names) => "#" + names
+      .filter((name) => keys[name] && state[name] !== undefined
+        && keys[name].write(state[name]) !== String(keys[name].initial))
+      .map((name) => `${name}=${encodeURIComponent(keys[name].write(state[name]))}`).join("&");
+    const whole = write(ORDER);
+    return whole.length <= LONGEST ? whole : write(ORDER.filter((name) => name !== "p"));
+  };
+  let written = -PAUSE, waiting = 0;
   const writeHash = () => {
-    const parts = FACETS.filter((f) => chosen[f] !== undefined)
-      .map((f) => `${f}=${encodeURIComponent(chosen[f])}`);
-    history.replaceState(null, "", `#${parts.join("&")}`);
+    const write = () => {
+      waiting = 0;
+      written = performance.now();
+      const hash = format();
+      if (hash !== location.hash && hash + location.hash !== "#")
+        history.replaceState(null, "", hash);
+    };
+    const left = written + PAUSE - performance.now();
+    if (left <= 0 && !waiting) write();
+    else waiting ||= setTimeout(write, Math.max(left, 0));
+  };
+  const notify = (changed) => {
+    for (const watch of watchers) watch(changed);
+  };
+  // A part is known by its name and where it is from: elsewhere the name would mean another one.
+  const HOME = ["model", "dictionary", "partition", "kind"];
+  const update = (changes, note) => {
+    const changed = new Set(Object.keys(changes).filter((name) => state[name] !== changes[name]));
+    if (HOME.some((name) => changed.has(name) && state[name] !== undefined))
+      for (const name of ["r", "p", "f"])
+        if (!(name in changes)) {
+          state[name] = keys[name]?.initial;
+          changed.add(name);
+        }
+    Object.assign(state, changes);
+    notify(changed);
+    writeHash();
+    if (note) say(note);
+  };
+  const readHash = () => {
+    const found = parse(location.hash);
+    const anchor = !location.hash.includes("=");
+    for (const name of anchor ? ["v"] : Object.keys(keys))
+      state[name] = found[name] ?? keys[name].initial;
+    notify(new Set(anchor ? ["v"] : Object.keys(keys)));
+    if (state.v && !anchor) document.getElementById(state.v).scrollIntoView();
+    writeHash();
   };
 
   class Picker {
@@ -55,16 +117,17 @@
       const row = make("div", { className: "facet" });
       row.setAttribute("role", "radiogroup");
       row.setAttribute("aria-label", facet);
-      row.append(make("span", { textContent: facet, ariaHidden: "true" }));
+      row.append(make("span", { text: facet, ariaHidden: "true" }));
       for (const value of values) {
-        const button = make("button", { type: "button", textContent: visible(value) });
+        const button = make("button", { type: "button", text: visible(value) });
         button.setAttribute("role", "radio");
         button.dataset.facet = facet;
         button.dataset.value = value;
-        button.addEventListener("click", () => select(facet, value));
+        on(button, "click", () =>
+          update({ [facet]: value }, `${facet}: ${value}`));
         row.append(button);
       }
-      row.addEventListener("keydown", (event) => {
+      on(row, "keydown", (event) => {
         const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
         if (!step) return;
         event.preventDefault();
@@ -78,10 +141,14 @@
     }
     show() {
       const score = (figure) =>
-        this.facets.filter((f) => figure.dataset[f] === chosen[f]).length;
+        this.facets.filter((f) => figure.dataset[f] === state[f]).length;
       const wanted = this.figures.reduce((best, figure) =>
         score(figure) > score(best) ? figure : best, this.figures[0]);
-      for (const figure of this.figures) figure.hidden = figure !== wanted;
+      for (const figure of this.figures) {
+        figure.hidden = figure !== wanted;
+        putAway(figure, figure.hidden && !printing.matches);
+      }
+      this.shown = wanted;
       for (const button of all("button", this.bar)) {
         const on = wanted?.dataset[button.dataset.facet] === button.dataset.value;
         button.setAttribute("aria-checked", on);
@@ -93,12 +160,7 @@
     for (const picker of pickers) picker.show();
     showCards();
   };
-  const select = (facet, value) => {
-    chosen[facet] = value;
-    showAll();
-    writeHash();
-    say(`${facet}: ${value}`);
-  };
+  watchers.push((changed) => { if (FACETS.some((facet) => changed.has(facet))) showAll(); });
 
   // Cards of a site, and the content of a card, lie in a template until they are looked at:
   // what is folded away weighs nothing, and keeps its state.
@@ -109,8 +171,16 @@
     if (wanted) {
       holder.append(template.content);
       enhanceTables(holder);
+      watchTables(holder);
     } else while (template.nextSibling) template.content.append(template.nextSibling);
   };
+  // So does what a picker does not show; paper shows all.
+  const printing = matchMedia("print");
+  const putAway = (figure, away) => {
+    if (away && !figure.querySelector(":scope > template")) figure.prepend(make("template"));
+    fold(figure, !away);
+  };
+  on(printing, "change", () => showAll());
   let opened = []; // those in view, the longest open first
   const showCards = () => {
     for (const deck of all(".deck")) fold(deck, !deck.closest("[hidden]"));
@@ -122,7 +192,7 @@
         card.open = false;
     for (const card of all(".card, .folded")) fold(card, card.open);
   };
-  document.addEventListener("toggle", ({ target }) => {
+  on(document, "toggle", ({ target }) => {
     if (target.matches(".card, .folded")) showCards();
   }, true);
 
@@ -135,9 +205,9 @@
   };
   const sortable = (head, onSort) => {
     all("th", head).forEach((cell, index) => {
-      const button = make("button", { type: "button", textContent: cell.textContent });
+      const button = make("button", { type: "button", text: cell.textContent });
       cell.replaceChildren(button);
-      button.addEventListener("click", () => {
+      on(button, "click", () => {
         const down = cell.getAttribute("aria-sort") === "ascending";
         for (const other of all("th", head)) other.removeAttribute("aria-sort");
         cell.setAttribute("aria-sort", down ? "descending" : "ascending");
@@ -187,12 +257,12 @@
     const view = { order: null, down: false, words: "", shown: CHUNK };
     const body = make("tbody");
     const head = make("thead", {}, make("tr", {},
-      ...source.columns.map((column) => make("th", { textContent: column, scope: "col" }))));
+      ...source.columns.map((column) => make("th", { text: column, scope: "col" }))));
     const count = make("span");
     const filter = make("input", { type: "search", placeholder: "filter rows" });
     filter.setAttribute("aria-label", `Filter ${name}`);
-    const more = make("button", { type: "button", textContent: "Show more rows" });
-    const save = make("button", { type: "button", textContent: "Download CSV" });
+    const more = make("button", { type: "button", text: "Show more rows" });
+    const save = make("button", { type: "button", text: "Download CSV" });
     const draw = () => {
       let rows = source.rows.filter((row) =>
         view.words.split(/\s+/).every((word) =>
@@ -200,19 +270,19 @@
       if (view.order !== null)
         rows = [...rows].sort((a, b) => compare(a[view.order], b[view.order], view.down));
       body.replaceChildren(...rows.slice(0, view.shown).map((row) => make("tr", {},
-        ...row.map((field) => make("td", { textContent: visible(field.slice(0, 400)) })))));
+        ...row.map((field) => make("td", { text: visible(field.slice(0, 400)) })))));
       more.hidden = rows.length <= view.shown;
       count.textContent = `${Math.min(view.shown, rows.length)} of ${rows.length} rows`;
       say(count.textContent);
     };
     sortable(head, (index, down) => { view.order = index; view.down = down; draw(); });
-    filter.addEventListener("input", () => {
+    on(filter, "input", () => {
       view.words = filter.value.trim().toLowerCase();
       view.shown = CHUNK;
       draw();
     });
-    more.addEventListener("click", () => { view.shown += 4 * CHUNK; draw(); });
-    save.addEventListener("click", () => download(name, csv(source)));
+    on(more, "click", () => { view.shown += 4 * CHUNK; draw(); });
+    on(save, "click", () => download(name, csv(source)));
     const frame = make("div", { className: "table", tabIndex: 0 },
       make("table", {}, head, body));
     frame.setAttribute("role", "group");
@@ -223,16 +293,40 @@
     draw();
   };
 
+  // Rows of tables stand in the page only near the screen, and on paper.
+  const away = new Map();
+  const bring = (box) => {
+    away.get(box)?.();
+    away.delete(box);
+  };
+  const nearby = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting || printing.matches) {
+        bring(target);
+        continue;
+      }
+      const body = target.querySelector("tbody");
+      if (away.has(target) || !target.isConnected || target.contains(document.activeElement)
+        || body.rows.length < 4) continue;
+      target.style.minHeight = `${target.offsetHeight}px`;
+      const rows = [...body.rows];
+      body.replaceChildren();
+      away.set(target, () => {
+        body.append(...rows);
+        target.style.minHeight = "";
+      });
+    }
+  }, { rootMargin: "700px" });
+  const watchTables = (root) => {
+    for (const table of all(".table > table[data-table]", root)) nearby.observe(table.parentElement);
+  };
+  on(printing, "change", () => { if (printing.matches) [...away.keys()].forEach(bring); });
+
   for (const root of all(".picker")) pickers.push(new Picker(root));
-  readHash();
-  showAll();
-  addEventListener("hashchange", () => {
-    readHash();
-    showAll();
-  });
   enhanceTables(document.querySelector("main"));
+  watchTables(document.querySelector("main"));
   for (const details of all("details.source-table"))
-    details.addEventListener("toggle", () => {
+    on(details, "toggle", () => {
       if (details.open) open(details);
       else views.get(details.dataset.table)?.(true); // closed tables weigh nothing
     });
@@ -240,7 +334,7 @@
     const image = figure.querySelector("img");
     if (image) figure.querySelector(".sheet").after(make("p", { className: "plot-tools" },
       make("a", { className: "button", href: image.src, download: `${figure.id}.svg`,
-        textContent: "Download SVG" })));
+        text: "Download SVG" })));
   }
   document.querySelector(".keys").hidden = false;
   addEventListener("keydown", (event) => {
@@ -262,4 +356,69 @@
     }
   }, { rootMargin: "-20% 0px -70% 0px" });
   all("main > section").forEach((section) => seen.observe(section));
+
+  // Numbers of a block, by column; header of a section.
+  const TYPES = { u8: Uint8Array, u16: Uint16Array, f32: Float32Array };
+  const decode = (id) => {
+    const node = document.getElementById(id);
+    const text = node.textContent;
+    let bytes = Uint8Array.fromBase64?.(text);
+    if (!bytes) {
+      const binary = atob(text);
+      bytes = new Uint8Array(binary.length);
+      for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+    }
+    let at = 0;
+    return Object.fromEntries(node.dataset.columns.split(" ").map((column) => {
+      const [name, type, count] = column.split(":");
+      const values = new TYPES[type](bytes.buffer, at, Number(count));
+      at += values.byteLength;
+      return [name, values];
+    }));
+  };
+  const header = (id) => {
+    const node = document.getElementById(id);
+    return node && JSON.parse(node.textContent);
+  };
+  // Fills a place with the template in it; its parts by their data-ui.
+  const mount = (root) => {
+    root.append(root.querySelector("template").content);
+    return Object.fromEntries(all("[data-ui]", root).map((part) => [part.dataset.ui, part]));
+  };
+  const node = (name, attributes, text = "") => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [attribute, value] of Object.entries(attributes))
+      made.setAttribute(attribute, value);
+    made.textContent = text;
+    return made;
+  };
+  // Those that fit the selection, facet by facet; where a facet fits none, those like the first.
+  const fitting = (list, facets) => facets.reduce((left, facet) => {
+    const match = left.filter((one) => one[facet] === state[facet]);
+    return match.length ? match : left.filter((one) => one[facet] === left[0][facet]);
+  }, list);
+  // Calls when somebody is about to see the element, once.
+  const whenSeen = (node, build) => {
+    const near = new IntersectionObserver((entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      near.disconnect();
+      build();
+    }, { rootMargin: "300px" });
+    near.observe(node);
+  };
+  const number = (value, digits = 4) => Number.isFinite(value)
+    ? String(Number(value.toPrecision(digits))).replace("-", "\u2212") : "not defined";
+  const percent = (value) => `${(100 * value).toFixed(1)}\u00a0%`;
+  const colour = (name) => getComputedStyle(document.documentElement)
+    .getPropertyValue(`--${name}`).trim();
+
+  queueMicrotask(() => { // after the scripts of the sections
+    for (const picker of pickers) picker.show();
+    showCards();
+    readHash();
+    addEventListener("hashchange", readHash);
+  });
+  return { on, all, make, say, visible, state, key, update, watch: (call) => watchers.push(call),
+    values, parse, format, decode, header, whenSeen, number, percent, colour, csv, download,
+    mount, node, fitting };
 })();

@@ -8,7 +8,7 @@ from typing import Any
 from connectome.command import atomic
 from connectome.errors import DataError
 from connectome.plots.palette import DEFAULT, SERIES, theme
-from connectome.report import drawing, marks, sections
+from connectome.report import drawing, marks, sections, squeeze
 from connectome.report.marks import Html
 from connectome.report.reader import Line, Results, Table
 from connectome.report.unfinished import Unfinished
@@ -49,6 +49,7 @@ def build(
         "figure_image": lambda name, text: figure_image(found, name, text, palette),
         "figure_caption": lambda name: marks.caption(found.sidecar(name)),
         "command": command,
+        "script_json": marks.script_json,
         "static_rows": STATIC_ROWS,
         "plan": plan,
     }
@@ -71,8 +72,10 @@ def build(
     page = environment.get_template("page.html").render(
         title=title,
         policy=_POLICY,
-        style=Html(_theme(palette) + (fragments / "style.css").read_text(encoding="utf-8")),
-        script=Html((fragments / "report.js").read_text(encoding="utf-8")),
+        style=Html(
+            squeeze.style(_theme(palette) + (fragments / "style.css").read_text(encoding="utf-8"))
+        ),
+        script=Html(_script(fragments)),
         parts=parts,
         data=marks.script_json(data),
     )
@@ -130,6 +133,14 @@ def write_unfinished(
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
+
+
+def _script(fragments: Path) -> str:
+    """The script of the page, then those of the sections that have one."""
+    names = [module.__name__.rpartition(".")[2] for module in sections()]
+    own = [fragments / "sections" / f"{name}.js" for name in names]
+    files = [fragments / "report.js", *(file for file in own if file.is_file())]
+    return squeeze.script("\n".join(file.read_text(encoding="utf-8") for file in files))
 
 
 def _theme(palette: str) -> str:

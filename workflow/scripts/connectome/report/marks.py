@@ -4,11 +4,14 @@ Every number in a sentence goes through `number`, so that a test can hold it aga
 Standard library only.
 """
 
+import base64
 import html
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from connectome.plots.literal import visible
@@ -99,6 +102,25 @@ def number(text: str, form: str, table: str, row: int, column: str) -> Html:
     return Html(
         f'<data value="{escape(text)}" data-table="{escape(table)}" data-row="{row}" '
         f'data-column="{escape(column)}">{shown}</data>'
+    )
+
+
+_CODES = {"u8": "B", "u16": "H", "f32": "f"}
+
+
+def block(name: str, columns: Mapping[str, tuple[str, Iterable[float]]]) -> Html:
+    """Numbers as little-endian typed arrays, for scripts of the page: {column: (type, values)}.
+
+    Types are u8, u16 and f32. Wider types must come first, so that each array is aligned.
+    """
+    arrays = {key: (kind, array(_CODES[kind], values)) for key, (kind, values) in columns.items()}
+    if sys.byteorder == "big":
+        for _, values in arrays.values():
+            values.byteswap()
+    told = " ".join(f"{key}:{kind}:{len(values)}" for key, (kind, values) in arrays.items())
+    data = base64.b64encode(b"".join(values.tobytes() for _, values in arrays.values())).decode()
+    return Html(
+        f'<script type="text/plain" id="{escape(name)}" data-columns="{told}">{data}</script>'
     )
 
 

@@ -107,6 +107,22 @@ class Results:
         for name in sorted(self._tables):
             yield self._tables[name]
 
+    def columns(self, path: str) -> dict[str, list[str]] | None:
+        """Columns of a long CSV below the results folder, None where it is missing.
+
+        Unlike `table` it is not repeated under "Tables". Raises DataError where it is damaged.
+        """
+        file = self._root / path
+        if not file.is_file():
+            return None
+        try:
+            with open(file, encoding="utf-8", newline="") as text:
+                header, *rows = csv.reader(text)
+            columns = list(zip(*rows, strict=True)) or [()] * len(header)
+            return {name: list(column) for name, column in zip(header, columns, strict=True)}
+        except (OSError, ValueError, csv.Error) as error:
+            raise DataError(f"{file}: not a readable table ({error}); make it again") from error
+
     def drawing(self, name: str) -> str | None:
         """The SVG text of `figures/NAME.svg`, None where it is missing."""
         path = f"figures/{name}.svg"

@@ -1,4 +1,8 @@
-"""circuits.csv: the edges of the circuit that the page draws for each task."""
+"""circuits.csv: the edges of the circuit that the page draws for each task.
+
+edge_scores.csv: the strongest edges of every task whatever circuit they are in, in the order in
+which circuits take them: the first k rows are the edges that a circuit of size k selects.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,7 +17,7 @@ from connectome.parts import (
     reader_numbers,
     top_edges,
 )
-from connectome.tabulate.identity import Row, defined
+from connectome.tabulate.identity import Row, defined, share
 
 COLUMNS = (
     "model",
@@ -33,6 +37,25 @@ COLUMNS = (
     "se",
     "sign_share",
 )
+SCORE_COLUMNS = (
+    "model",
+    "dictionary",
+    "task",
+    "partition",
+    "method",
+    "rank",
+    "edges_all",
+    "src",
+    "dst",
+    "slot",
+    "src_site",
+    "dst_site",
+    "score",
+    "cumulative",
+    "of_inputs",
+    "of_outputs",
+)
+MOST = 20_000  # edges of one task and partition in edge_scores.csv
 _FROM_EDGES = ("src", "dst", "slot", "src_site", "dst_site", "score", "se", "sign_share")
 
 
@@ -94,6 +117,60 @@ def select(
     ends = zip(edges, sources, targets, strict=True)
     kept = [row for row, src, dst in ends if mask[readers[dst], writers[src]]]
     return sorted(kept, key=lambda row: (-abs(row["score"]), row["src"], row["dst"], row["slot"]))
+
+
+def score_rows(
+    scored: Iterable[tuple[Mapping[str, str], Sequence[Mapping[str, Any]]]],
+    partitions: Sequence[str],
+    method: str,
+) -> list[Row]:
+    """The MOST strongest edges of each task and partition under the first ablation that was run.
+
+    scored: as for `rows`. `cumulative`: share of the sum of |score| over all edges that this one
+    and the stronger ones have; `of_inputs`, `of_outputs`: the share that the edge has in those of
+    all edges into its target, and out of its source.
+    """
+    result: list[Row] = []
+    for identity, edges in scored:
+        for partition in partitions:
+            found = [e for e in edges if (e["partition"], e["method"]) == (partition, method)]
+            found = [e for e in found if e["ablation"] == found[0]["ablation"]]
+            about = dict(identity) | {"partition": partition, "method": method}
+            result.extend(about | row for row in _ranked(found))
+    return result
+
+
+def _ranked(edges: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Edges of one graph by |score|, ties by name as in `parts.top_edges`."""
+    kept = [edge for edge in edges if defined(edge["score"]) is not None]
+    into: dict[str, float] = {}
+    out_of: dict[str, float] = {}
+    for edge in kept:
+        size = abs(edge["score"])
+        into[edge["dst"]] = into.get(edge["dst"], 0.0) + size
+        out_of[edge["src"]] = out_of.get(edge["src"], 0.0) + size
+    total, sum_so_far = sum(into.values()), 0.0
+    result: list[Row] = []
+    ranked = sorted(kept, key=lambda e: (-abs(e["score"]), _name(e)))
+    for rank, edge in enumerate(ranked[:MOST], 1):
+        size = abs(edge["score"])
+        sum_so_far += size
+        ends = ("src", "dst", "slot", "src_site", "dst_site", "score")
+        result.append(
+            {name: edge[name] for name in ends}
+            | {
+                "rank": rank,
+                "edges_all": len(kept),
+                "cumulative": share(sum_so_far, total),
+                "of_inputs": share(size, into[edge["dst"]]),
+                "of_outputs": share(size, out_of[edge["src"]]),
+            }
+        )
+    return result
+
+
+def _name(edge: Mapping[str, Any]) -> str:
+    return f"{edge['src']}->{reader_name(edge['dst'], edge['slot'])}"
 
 
 def graph_of(edges: Sequence[Mapping[str, Any]]) -> PartGraph:

@@ -1,11 +1,17 @@
 """Covariance: how the features of each site move together."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from connectome.report import marks
+from connectome.report.marks import Html
 
 RANK = 20
 TITLE = "Covariance"
 KINDS = ("activation", "attribution")
+BYTES = 1_200_000  # of all maps inside the page; sites beyond keep their picture
+STEPS = 127  # of r from 0 to 1 in a map
 
 
 def _sites(plan: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -26,7 +32,8 @@ def figure_name(names: Mapping[str, str]) -> str:
 def inputs(plan: Mapping[str, Any]) -> list[str]:
     """Files of the results folder that this section reads."""
     figures = [f"figures/{figure_name(names)}.svg" for names in _sites(plan)]
-    return ["tables/sites.csv", *figures]
+    figures += [f"figures/{figure_name(names)}.csv" for names in _sites(plan)]
+    return ["tables/sites.csv", "tables/levels.csv", *figures]
 
 
 def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,4 +45,72 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
         figures.append(
             {"names": names, "figure": figure_name(names), "row": rows[0] if rows else None}
         )
-    return {"figures": figures, "table": table}
+    return {"figures": figures, "table": table} | _maps(results, figures)
+
+
+def _maps(results: Any, figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Maps that can be pointed at: a header with one entry each, and blocks of their cells."""
+    levels = results.table("levels")
+    header: list[dict[str, Any]] = []
+    blocks: list[Html] = []
+    left = BYTES
+    for figure in figures:
+        columns = results.columns(f"figures/{figure['figure']}.csv")
+        if columns is None:
+            continue
+        about, cells = heat_map(columns)
+        left -= 2 * len(cells)  # base64, and names of bins
+        if not cells or left < 0:
+            continue
+        tree = [
+            [int(line[name] or -9) for name in ("level", "part", "features", "parent")]
+            for line in levels.where(**figure["names"])
+        ]
+        row = figure["row"]
+        samples = {"samples": row["samples"], "of": row["unit"]} if row else {}
+        header.append(dict(figure["names"]) | about | samples | {"tree": tree})
+        blocks.append(marks.block(f"map-{len(blocks)}", {"r": ("u8", cells)}))
+    return {"maps": header, "blocks": Html("\n".join(blocks))}
+
+
+def heat_map(columns: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], list[int]]:
+    """Facts and cells of one map from the columns of the figure's table.
+
+    Cells are those of bins i <= j, row by row, as whole numbers q: r = q / STEPS - 1.
+    """
+    at: dict[str, list[int]] = {}
+    for line, mark in enumerate(columns["mark"]):
+        at.setdefault(mark, []).append(line)
+    values = [float(columns["r"][line]) for line in at.get("cell", [])]
+    off = [
+        abs(value)
+        for value, line in zip(values, at.get("cell", []), strict=True)
+        if columns["i"][line] != columns["j"][line]
+    ]
+    parts = [
+        [int(columns[name][line]) for name in ("level", "part")]
+        + [float(columns[name][line]) for name in ("start", "stop")]
+        for line in at.get("part", [])
+    ]
+    size = max((int(columns["j"][line]) for line in at.get("cell", [])), default=-1) + 1
+    about = {
+        "size": size,
+        "clip": _clip(off),
+        "steps": STEPS,
+        "parts": parts,
+        "bins": [columns["text"][line] for line in at.get("bin", [])],
+        "cell": columns["text"][at["cell size"][0]] if "cell size" in at else "",
+    }
+    return about, [round((min(max(value, -1.0), 1.0) + 1) * STEPS) for value in values]
+
+
+def _clip(sizes: Sequence[float]) -> float:
+    """End of the colour scale: the 99th percentile of |r|, as in the figure."""
+    ordered = sorted(sizes)
+    if not ordered or not ordered[-1]:
+        return 1.0
+    place = 0.99 * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    found = ordered[low] + (place - low) * (ordered[high] - ordered[low])
+    return max(0.05, math.ceil(found * 20) / 20)

@@ -1,7 +1,9 @@
 """Faithfulness: what is left of each task when only a circuit runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from connectome.plots.palette import SERIES, THEME
 
 RANK = 50
 TITLE = "Faithfulness"
@@ -49,7 +51,8 @@ def inputs(plan: Mapping[str, Any]) -> list[str]:
 
 def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
     """The overview per model, and one figure per task with the sizes reached."""
-    results.table("faithfulness"), results.table("errors")
+    runs = results.table("faithfulness")
+    results.table("errors")
     sizes, tests = results.table("sizes"), results.table("tests")
     areas, stability = results.table("summaries"), results.table("stability")
     method = plan["report"]["method"]
@@ -100,7 +103,41 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
             for names in _units(plan)
         ],
         "figures": figures,
+        "curves": curves(runs.lines, plan),
         "sizes": sizes,
         "shown": [line for figure in figures for line in figure["sizes"]],
         "target": target[0] if target else None,
     }
+
+
+def curves(lines: Iterable[Any], plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Curves that the page draws, one per task and partition, from rows of faithfulness.csv.
+
+    `selected`: edges taken by score, None where they were ranked otherwise than by |score|;
+    `edges`: those left after pruning; `f`, `lo`, `hi`: faithfulness with its interval.
+    """
+    variable = {light: name for name, light, _ in THEME}
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    tasks = {tuple(names.values()) for names in _tasks(plan)}
+    wanted = (plan["report"]["method"], "edge", "circuit")
+    for line in lines:
+        key = tuple(line[name] for name in ("model", "dictionary", "task", "partition"))
+        kind = tuple(line[name] for name in ("method", "intervention", "mode"))
+        if key[:3] not in tasks or kind != wanted or not line["f_ratio"]:
+            continue
+        if key not in found:
+            look = SERIES.get(key[3])
+            found[key] = dict(zip(("model", "dictionary", "task", "partition"), key, strict=True))
+            found[key] |= {
+                "label": look.label if look else key[3],
+                "colour": variable[look.colour] if look else "muted",
+                "competent": line["competent"] == "true",
+                "points": [],
+            }
+        by_size = line["ranking"] == "absolute"
+        numbers = [line["edges"], line["f_ratio"], line["f_lo"], line["f_hi"]]
+        point = [int(line["selected"]) if by_size else None]
+        found[key]["points"].append(point + [float(text) if text else None for text in numbers])
+    for curve in found.values():
+        curve["points"].sort(key=lambda point: point[1])
+    return list(found.values())

@@ -1,0 +1,399 @@
+"""The circuit explorer, the map and the curves in a real browser, and their one selection."""
+
+import json
+import os
+import random
+import re
+import statistics
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+import large_circuit
+import report_chain
+from conftest import ROOT
+from connectome import tables
+from connectome.report import build, squeeze
+from report_chain import MODEL
+from synthetic_results import DICTIONARY, NASTY
+from test_browser import CHROMIUM, FLAGS
+
+MAP = "#task=ioi&site=mlp.0&kind=activation"
+SPEED = float(os.environ.get("REPORT_SPEED_FACTOR", "1"))
+FIRST = {"model": MODEL, "dictionary": DICTIONARY, "task": "ioi", "partition": "heads"}
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if CHROMIUM is None:
+        reason = "NO BROWSER: chromium is not on PATH, the explorer was NOT tested in one"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    sync_api = pytest.importorskip("playwright.sync_api")
+    report_chain.page()
+    with sync_api.sync_playwright() as playwright:
+        flags = [*FLAGS, "--enable-precise-memory-info", "--js-flags=--expose-gc"]
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield found
+        found.close()
+
+
+def complains(message):
+    """Errors and warnings, but for the advice on what the speed test alone does."""
+    readback = "Canvas2D: Multiple readback" in message.text
+    return message.type in ("error", "warning") and not readback
+
+
+@pytest.fixture
+def visit(chromium):
+    """Opens the page offline with the explorer in view; nothing may be fetched or complained."""
+    contexts, complaints, requests = [], [], []
+
+    def open_page(hash_="#task=ioi", folder=None, explorer=True, **options):
+        options = {"viewport": {"width": 1280, "height": 900}} | options
+        context = chromium.new_context(offline=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda m: complains(m) and complaints.append(m.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(((folder or report_chain.results()) / "report.html").as_uri() + hash_)
+        if explorer:
+            page.locator("#circuits h2").evaluate("node => node.scrollIntoView()")
+            page.locator(".explorer .facts:not(:empty)").wait_for()
+            page.locator(".explorer .stage").scroll_into_view_if_needed()
+            until(page, "connectome.position?.('logits')", bool)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not complaints
+    assert requests and all(url.startswith(("file:", "data:", "blob:")) for url in requests)
+
+
+def scores(**names):
+    rows = tables.read_csv(report_chain.results() / "tables" / "edge_scores.csv")
+    return [row for row in rows if all(row[key] == value for key, value in names.items())]
+
+
+def at_node(page, name):
+    """Place of a node on the screen."""
+    x, y = page.evaluate("name => connectome.position(name)", name)
+    box = page.locator(".explorer .stage").bounding_box()
+    return box["x"] + x + 1, box["y"] + y + 1
+
+
+def facts(page):
+    return page.locator(".explorer .facts").text_content()
+
+
+def until(page, expression, done):
+    """Value of an expression once it is as wanted; the page's policy forbids to wait inside it."""
+    for _ in range(100):
+        value = page.evaluate(expression)
+        if done(value):
+            return value
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{expression} is {value}")
+
+
+def settled(page, pattern):
+    return until(page, "location.hash", lambda hash_: re.search(pattern, hash_))
+
+
+def test_the_first_rows_of_the_table_are_what_a_circuit_selects():
+    rows = scores(**FIRST)
+    assert [int(row["rank"]) for row in rows] == list(range(1, len(rows) + 1))
+    sizes = [abs(float(row["score"])) for row in rows]
+    assert sizes == sorted(sizes, reverse=True) and int(rows[0]["edges_all"]) == len(rows)
+    assert float(rows[-1]["cumulative"]) == pytest.approx(1)
+    total = sum(sizes)
+    for i in (0, 7, 40):
+        assert float(rows[i]["cumulative"]) == pytest.approx(sum(sizes[: i + 1]) / total)
+        into = [s for s, row in zip(sizes, rows, strict=True) if row["dst"] == rows[i]["dst"]]
+        assert float(rows[i]["of_inputs"]) == pytest.approx(sizes[i] / sum(into))
+    drawn = tables.read_csv(report_chain.results() / "tables" / "circuits.csv")
+    drawn = [row for row in drawn if all(row[key] == value for key, value in FIRST.items())]
+    sizes = tables.read_csv(report_chain.results() / "tables" / "sizes.csv")
+    wanted = FIRST | {"method": "eap-ig-inputs", "intervention": "edge"}
+    size = next(row for row in sizes if all(row[k] == v for k, v in wanted.items()))
+    chosen = {(row["src"], row["dst"]) for row in rows[: int(size["selected"])]}
+    assert drawn and {(row["src"], row["dst"]) for row in drawn} <= chosen
+
+
+def test_numbers_of_the_explorer_are_those_of_the_table(visit):
+    page = visit()
+    rows = scores(**FIRST)
+    kept = next(i + 1 for i, row in enumerate(rows) if float(row["cumulative"]) >= 0.8)
+    share = 100 * float(rows[kept - 1]["cumulative"])
+    assert facts(page).startswith(f"{kept} of {len(rows)} edges keep {share:.1f}\u00a0%")
+    page.locator(".explorer details summary").click()
+    lines = page.locator(".explorer tbody tr")
+    lines.nth(kept - 1).wait_for()
+    assert lines.count() == kept
+    for i in (0, 5, kept - 1):
+        shown, row = lines.nth(i).locator("td").all_text_contents(), rows[i]
+        assert shown[:3] == [row["rank"], row["src"], row["dst"]]
+        value = float(shown[3].replace("\u2212", "-"))
+        assert value == pytest.approx(float(row["score"]), rel=6e-4)
+        for text, column in zip(shown[4:], ("cumulative", "of_inputs", "of_outputs"), strict=True):
+            assert abs(float(text.removesuffix("\u00a0%")) - 100 * float(row[column])) <= 0.0501
+
+
+def test_a_threshold_is_a_prefix_and_both_sliders_agree(visit):
+    page = visit()
+    rows = scores(**FIRST)
+    sliders = page.locator(".explorer input[type=range]")
+    for wanted in (1, 50, 95, 100):
+        sliders.nth(0).fill(str(wanted))
+        kept = int(sliders.nth(1).input_value())
+        assert float(rows[kept - 1]["cumulative"]) >= wanted / 100 - 1e-6
+        assert kept == 1 or float(rows[kept - 2]["cumulative"]) < wanted / 100
+    assert "t=100" in settled(page, "t=100")
+    sliders.nth(1).fill("12")
+    assert facts(page).startswith("12 of ")
+    assert settled(page, "e=12") == "#task=ioi&e=12"
+    assert sliders.nth(0).input_value() == str(round(100 * float(rows[11]["cumulative"])))
+
+
+def test_pointing_tells_and_clicking_selects_for_all_views(visit):
+    page = visit("#task=ioi&partition=rois_attribution")
+    roi = next(row["src"] for row in scores(**FIRST | {"partition": "rois_attribution"})
+               if re.fullmatch(r"m0\.r\d+", row["src"]))  # fmt: skip
+    page.mouse.move(*at_node(page, roi))
+    assert page.locator(".explorer .tip span").first.text_content() == roi
+    page.mouse.click(*at_node(page, roi))
+    hash_ = settled(page, "r=")
+    assert hash_ == f"#task=ioi&partition=rois_attribution&site=mlp.0&kind=attribution&r={roi}"
+    assert page.locator(".explorer .side h4 bdi").first.text_content() == roi
+    inputs = page.locator(".explorer .side .ends").first.locator("button")
+    row = scores(**FIRST | {"partition": "rois_attribution"})[
+        int(inputs.first.get_attribute("data-edge"))
+    ]
+    assert row["dst"] == roi
+    shown = inputs.first.locator("span").nth(1).text_content().removesuffix("\u00a0%")
+    assert abs(float(shown) - 100 * float(row["of_inputs"])) <= 0.0501
+    card = page.locator(f".card.chosen[data-part='{roi}']")
+    assert card.count() == 1 and card.get_attribute("open") is not None
+    again = visit(hash_)
+    assert again.evaluate("connectome.shownCircuit().selected") == [roi]
+    assert again.locator(".explorer .side h4 bdi").first.text_content() == roi
+
+
+def test_the_tree_marks_map_circuit_and_cards(visit):
+    page = visit("#partition=heads&site=mlp.0&kind=activation", explorer=False)
+    page.locator("#covariance h2").evaluate("node => node.scrollIntoView()")
+    page.locator(".tree button", has_text="m0.r1").click()
+    hash_ = settled(page, "r=m0.r1")
+    assert page.locator(".tree [aria-pressed=true]").all_text_contents()[0].startswith("m0.r1")
+    assert page.locator("#cards .card.chosen[data-of=activation]").count() == 1
+    assert "kind=activation" in hash_
+    page.locator(".tree button", has_text="level 1, part 1").click()
+    assert "r=m0.1.1" in settled(page, "r=m0.1.1")
+    assert page.locator(".tree [aria-pressed=true]").count() > 2
+
+
+def test_the_map_reads_the_cells_of_its_table(visit):
+    page = visit("#site=mlp.0&kind=activation", explorer=False)
+    page.locator("#covariance h2").evaluate("node => node.scrollIntoView()")
+    page.locator(".map").scroll_into_view_if_needed()
+    name = f"covariance.{MODEL}.{DICTIONARY}.mlp.0.activation.csv"
+    rows = tables.read_csv(report_chain.results() / "figures" / name)
+    size = 1 + max(int(row["j"]) for row in rows if row["mark"] == "cell")
+    box = page.locator(".map").bounding_box()
+    for row in [row for row in rows if row["mark"] == "cell"][5:40:9]:
+        page.mouse.move(
+            box["x"] + (int(row["j"]) + 0.5) / size * box["width"],
+            box["y"] + (int(row["i"]) + 0.5) / size * box["height"],
+        )
+        text = page.locator(".mapper .hint").first.text_content()
+        shown = float(re.search(r"r = (\S+),", text)[1].replace("\u2212", "-"))
+        assert abs(shown - float(row["r"])) <= 0.5 / 127 + 0.005
+    bins = [row["text"].split() for row in rows if row["mark"] == "bin"]
+    assert sorted(int(text) for of_bin in bins for text in of_bin) == list(range(39))
+
+
+def test_a_point_of_a_curve_sets_the_edges_of_the_explorer(visit):
+    page = visit()
+    page.locator(".curves").evaluate("node => node.scrollIntoView()")
+    page.locator(".curves circle[data-partition=heads]").nth(2).dispatch_event("click")
+    hash_ = settled(page, "e=")
+    rows = tables.read_csv(report_chain.results() / "tables" / "faithfulness.csv")
+    wanted = FIRST | {"method": "eap-ig-inputs", "intervention": "edge", "mode": "circuit"}
+    sizes = sorted(
+        (int(row["edges"]), row["selected"], row["f_ratio"])
+        for row in rows
+        if all(row[k] == v for k, v in wanted.items())
+    )
+    edges, selected, f = [size for size in sizes if size[0]][2]
+    assert hash_ == f"#task=ioi&partition=heads&e={selected}"
+    text = facts(page)
+    assert text.startswith(f"{selected} of ") and f"Pruned, these are {edges} edges" in text
+    assert abs(float(re.search(r"keep ([\d.]+) \[", text)[1]) - float(f)) <= 5e-3
+
+
+def test_the_keyboard_walks_along_edges(visit):
+    page = visit()
+    page.locator(".explorer .stage canvas[tabindex='0']").focus()
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("connectome.state.r") == "input"
+    page.keyboard.press("ArrowUp")
+    first = next(row["dst"] for row in scores(**FIRST) if row["src"] == "input")
+    assert page.evaluate("connectome.state.r") == first
+    page.keyboard.press("p")
+    assert page.evaluate("connectome.state.p") == [first]
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("connectome.state.r") != first
+    page.keyboard.press("Escape")
+    assert page.evaluate("[connectome.state.r, connectome.state.p]") == [None, []]
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.explorer') !== null")
+
+
+def test_the_address_comes_back_as_it_was(visit):
+    page = visit(explorer=False)
+    whole = {
+        "v": "circuits", "model": MODEL, "dictionary": "neurons", "task": "ioi",
+        "partition": "heads", "site": "mlp.0", "kind": "activation", "f": "mlp.0%3A3", "r": "m0",
+        "p": "a0.h1%2Ca1.h2", "t": "55", "e": "30", "q": "a%25%26%3D%23b", "o": "index",
+        "l": "input",
+    }  # fmt: skip
+    hash_ = "#" + "&".join(f"{key}={value}" for key, value in whole.items())
+    page.evaluate("text => { location.hash = text; }", hash_)
+    until(page, "connectome.state.l === 'input'", bool)
+    assert page.evaluate("connectome.format()") == hash_
+    assert page.evaluate("connectome.state.q") == "a%&=#b"
+
+
+def test_malformed_addresses_do_no_harm(visit):
+    page = visit()
+    rng = random.Random(3)
+    keys = ["v", "task", "partition", "f", "r", "p", "t", "e", "q", "o", "l", "g", "__proto__", "x"]
+    texts = ["", "%", "%ZZ", "-1", "1e9", "nope", "<b>", "a0.h1,,%2C", "%F0%9F%98%80", "%00"]
+    texts += ["mlp.0:999999", "constructor", "toString", "m0.9.9", "9" * 40, "a0.h1," * 90]
+    for _ in range(200):
+        parts = [f"{rng.choice(keys)}={rng.choice(texts)}" for _ in range(rng.randint(0, 6))]
+        noise = "".join(rng.choice("te=&.%0#<\"'é\u202e") for _ in range(rng.randint(0, 20)))
+        page.evaluate("text => { location.hash = text; }", "&".join([*parts, noise]))
+    page.evaluate("location.hash = '#task=ioi&t=80&l=zzz&e=0&r=nobody'")
+    until(page, "connectome.shownCircuit().names[2] === 'ioi'", bool)
+    until(page, "connectome.state.q === '' && connectome.state.r === undefined", bool)
+    assert page.evaluate("connectome.format()") == "#task=ioi"
+
+
+def test_downloads_hold_what_is_shown(visit, tmp_path):
+    page = visit("#task=ioi&e=20")
+    for name in ("SVG", "CSV", "pins"):
+        with page.expect_download() as download:
+            page.locator(".explorer").get_by_role("button", name=f"Download {name}").click()
+        download.value.save_as(tmp_path / name)
+    drawn = ElementTree.parse(tmp_path / "SVG").getroot()
+    assert len(drawn.findall("{http://www.w3.org/2000/svg}path")) == 20
+    rows, source = tables.read_csv(tmp_path / "CSV"), scores(**FIRST)
+    assert len(rows) == 20
+    for row, exact in zip(rows, source, strict=False):
+        assert (row["from"], row["to"]) == (exact["src"], exact["dst"])
+        assert float(row["score"]) == pytest.approx(float(exact["score"]), rel=1e-6)
+    assert json.loads((tmp_path / "pins").read_text())["edges"] == 20
+
+
+def test_hostile_names_stay_text(visit, tmp_path):
+    root = tmp_path / "results"
+    large_circuit.shutil.copytree(report_chain.results(), root)
+    path = root / "tables" / "edge_scores.csv"
+    rows, names = tables.read_csv(path), {"a0.h0": NASTY[0], "a0.h1": NASTY[1], "m0": NASTY[3]}
+    for row in rows:
+        row |= {end: names.get(row[end], row[end]) for end in ("src", "dst")}
+    tables.write_csv(path, rows, list(rows[0]))
+    report_chain.call_page(root)
+    page = visit("#task=ioi&t=100", folder=root)
+    page.mouse.click(*at_node(page, NASTY[1]))
+    assert page.locator(".explorer .side h4 bdi").first.text_content() == NASTY[1]
+    page.locator(".explorer details summary").click()
+    page.locator(".explorer tbody td", has_text="onerror").first.wait_for()
+    assert page.evaluate("window.__pwned") is None
+    assert page.locator("img[src='x']").count() == 0
+
+
+def test_code_and_styles_stay_within_their_budget():
+    fragments = ROOT / "workflow" / "report"
+    script = build._script(fragments)
+    style = squeeze.style(build._theme() + (fragments / "style.css").read_text(encoding="utf-8"))
+    assert len(script.encode()) + len(style.encode()) <= 60_000
+    for text in (script, style):
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", text
+        )
+
+
+def test_squeezing_keeps_strings_templates_and_expressions():
+    source = 'const a = `x  ${ b ? `// ${c}  y` : "  /* z */" }  `; // gone\n'
+    source += "f((x) => { g(); });\nconst d = /[/ ] \"'/g.test(e) / 2 / f;\nreturn /x y/;\n"
+    source += "let g = h + +i\nj()\n(k)\n"
+    assert squeeze.script(source) == (
+        'const a=`x  ${b?`// ${c}  y`:"  /* z */"}  `;f(x=>{g()});const d=/[/ ] "\'/g.test(e)/2/f;'
+        "return/x y/;let g=h+ +i\nj()\n(k)\n"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_new_views_fit_every_width(visit, width, scheme):
+    page = visit(MAP, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    for name in (".mapper", ".explorer", ".curves"):
+        page.locator(name).evaluate("node => node.scrollIntoView()")
+        page.wait_for_timeout(200)
+        assert page.locator(name).is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_large_circuit_stays_fast(visit, tmp_path):
+    large_circuit.write(tmp_path / "results")
+    page = visit(folder=tmp_path / "results", explorer=False)
+    assert page.locator("#summary .lead").first.is_visible()
+    opened = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+    page.wait_for_timeout(300)
+    elements = page.evaluate("document.querySelectorAll('*').length")
+    measure = """(action) => new Promise((done) => {
+      const start = performance.now();
+      action();
+      requestAnimationFrame(() => requestAnimationFrame(() => {
+        const canvas = document.querySelector(".explorer .stage canvas");
+        canvas?.getContext("2d").getImageData(0, 0, 1, 1); // the drawing is done, not queued
+        done(performance.now() - start);
+      }));
+    })"""
+
+    def timed(action, times=9):
+        return statistics.median(
+            page.evaluate(f"({measure})(() => {action.replace('$', str(i))})") for i in range(times)
+        )
+
+    first = page.evaluate("""() => new Promise((done) => {
+      const start = performance.now();
+      document.querySelector('.explorer').scrollIntoView();
+      const look = () => connectome.position?.('logits')
+        ? done(performance.now() - start) : requestAnimationFrame(look);
+      look();
+    })""")
+    threshold = timed("connectome.update({ t: 40 + 5 * $, e: undefined })")
+    page.locator(".explorer input[type=checkbox]").check()
+    everything = timed("connectome.update({ e: 19990 + $ })")
+    assert "are drawn" not in facts(page) and facts(page).startswith("19998 of 20000")
+    page.locator(".explorer input[type=checkbox]").uncheck()
+    hover = timed("""{
+      const canvas = document.querySelector('.explorer .stage canvas + canvas');
+      const box = canvas.getBoundingClientRect();
+      canvas.dispatchEvent(new PointerEvent('pointermove', { bubbles: true,
+        clientX: box.left + 150 + 40 * $, clientY: box.top + 60 + 40 * $ }));
+    }""")
+    page.evaluate("gc()")
+    heap = page.evaluate("performance.memory.usedJSHeapSize") / 1e6
+    print(f"opened {opened:.0f} first {first:.0f} threshold {threshold:.0f} all {everything:.0f} "
+          f"hover {hover:.0f} ms, {elements} elements, {heap:.1f} MB")  # fmt: skip
+    assert elements <= 3_000 and heap <= 60
+    assert opened <= 1500 * SPEED and first <= 1000 * SPEED
+    assert threshold <= 250 * SPEED and everything <= 1000 * SPEED and hover <= 100 * SPEED
