@@ -30,9 +30,8 @@ def _figure(names: Mapping[str, str]) -> str:
 
 def inputs(plan: Mapping[str, Any]) -> list[str]:
     """Files of the results folder that this section reads."""
-    tables = ["circuits", "agreement", "roi_scores", "roi_sizes", "sizes", "summary"]
+    tables = ["circuits", "agreement", "roi_scores", "roi_sizes", "sizes", "summary", "edge_scores"]
     drawn = [_figure(names) for names in _circuits(plan)]
-    tables.append("edge_scores")
     return [f"tables/{name}.csv" for name in tables] + [f"figures/{name}.svg" for name in drawn]
 
 
@@ -100,7 +99,8 @@ def explorer(
         if key not in groups:
             of_group = [i for n in wanted if _group(n) == key for i in rows[tuple(n.values())]]
             groups[key] = _nodes(scores, of_group, share_of, key) | {"at": len(groups)}
-    circuits, blocks = [], []
+    circuits: list[dict[str, Any]] = []
+    blocks: list[str] = []
     for names in wanted:
         of_circuit = rows[tuple(names.values())][:most]
         group = groups[_group(names)]
