@@ -80,7 +80,7 @@ def test_every_section_shows_and_nothing_scrolls_sideways(visit, width, scheme):
         "Promise.all([...document.images].filter(i => i.offsetParent)"
         ".map(i => i.decode().then(() => i.naturalWidth > 0, () => false)))"
     )
-    assert len(drawn) == 12 and all(drawn)
+    assert len(drawn) == 11 and all(drawn)  # a map stands for one picture
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -124,6 +124,7 @@ def test_one_selection_moves_all_pictures_and_lives_in_the_address(visit):
     units = page.locator("#faithfulness figure[id^=units]:visible")
     assert units.get_attribute("id") == f"units.demo.{CANNOT}"
     assert page.locator(".live").text_content() == "partition: rois_attribution"
+    page.wait_for_timeout(300)  # the address is written at most five times a second
     address = page.evaluate("location.hash")
     assert address == f"#task={CANNOT}&partition=rois_attribution"
     again = visit(address)
@@ -225,12 +226,14 @@ def test_hostile_tokens_stay_text_after_everything_was_opened(visit):
     page = visit()
     for details in page.locator("details").all():
         details.locator("> summary").click()
-    assert page.evaluate("document.querySelectorAll('*').length") <= 10000
+    assert page.evaluate("document.querySelectorAll('*').length") <= 6000
     assert page.evaluate("window.__pwned") is None
     assert page.locator("img[src='x'], b:text-is('x')").count() == 0
+    page.locator("#tasks table").first.scroll_into_view_if_needed()
+    page.locator("#tasks td .token").first.wait_for()
     shown = page.locator("#tasks .token").all_text_contents()
     assert any(NASTY[1] in text for text in shown)
-    assert page.evaluate("document.scripts.length") == 2
+    assert page.evaluate("document.querySelectorAll('script:not([type])').length") == 1
 
 
 def test_without_scripts_everything_but_comfort_is_there(visit):
@@ -248,7 +251,7 @@ def test_without_scripts_everything_but_comfort_is_there(visit):
 
 def test_the_page_is_light_when_it_opens(visit):
     page = visit()
-    assert page.evaluate("document.querySelectorAll('*').length") <= 8000
+    assert page.evaluate("document.querySelectorAll('*').length") <= 3000
 
 
 def test_print_shows_every_figure(visit):

@@ -220,8 +220,10 @@ const connectome = (() => {
     const key = (row, index) =>
       row.cells[index].querySelector("data")?.value
       ?? (row.cells[index].querySelector(".undefined") ? "" : row.cells[index].textContent);
-    sortable(table.tHead, (index, down) =>
-      body.append(...[...body.rows].sort((a, b) => compare(key(a, index), key(b, index), down))));
+    sortable(table.tHead, (index, down) => {
+      bring(table.parentElement);
+      body.append(...[...body.rows].sort((a, b) => compare(key(a, index), key(b, index), down)));
+    });
   };
 
   const enhanceTables = (root) =>

@@ -15,12 +15,14 @@
       card.classList.toggle("chosen", chosen);
     }
   };
-  on(document, "click", ({ target }) => {
-    const card = target.closest?.(".card > summary")?.parentElement;
+  on(document, "click", (event) => {
+    const card = event.target.closest?.(".card > summary")?.parentElement;
     if (!card || card.open) return;
     const { site } = card.closest("figure").dataset;
     const name = card.dataset.part ?? card.dataset.feature;
     if (!name) return;
+    event.preventDefault(); // opened here: what is selected opens, and would be closed again
+    card.open = true;
     const place = values("site").includes(site) ? { site } : {};
     if (card.dataset.part) update({ r: name, ...place, kind: card.dataset.of }, `${name} selected`);
     else update({ f: name, ...place }, `${name} selected`);

@@ -100,7 +100,7 @@ def explorer(
             of_group = [i for n in wanted if _group(n) == key for i in rows[tuple(n.values())]]
             groups[key] = _nodes(scores, of_group, share_of, key) | {"at": len(groups)}
     circuits: list[dict[str, Any]] = []
-    blocks: list[str] = []
+    blocks: list[Html] = []
     for names in wanted:
         of_circuit = rows[tuple(names.values())][:most]
         group = groups[_group(names)]
