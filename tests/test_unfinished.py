@@ -110,6 +110,8 @@ def test_a_failed_run_leaves_a_page_and_the_next_one_takes_it_away(folder, monke
 
 
 def test_without_keep_going_the_rest_was_not_reached(folder):
+    (folder / "broken.txt").write_text("nothing\n")
+    toy_workflow.run(folder, "report")
     with open(folder / "source.txt", "a") as file:
         file.write("newer\n")
     (folder / "broken.txt").write_text("all\n")
