@@ -140,7 +140,7 @@
     const top = Math.max(...map.tree.map(([level]) => level));
     const focused = ui.tree.contains(document.activeElement)
       && document.activeElement.dataset.part;
-    ui.tree.replaceChildren(make("h4", { text: "Regions, nested" }),
+    ui.tree.replaceChildren(make("p", { className: "plot-name", text: "Regions, nested" }),
       make("ul", {}, ...map.tree.filter(([level]) => level === top)
         .sort((a, b) => (a[1] < 0) - (b[1] < 0) || a[1] - b[1])
         .map(([level, part, features]) => branch(level, part, features))));
