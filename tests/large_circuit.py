@@ -51,6 +51,7 @@ def write(root: Path) -> None:
         NAMES | {
             "node": node, "site": site[i], "features": 3, "score": float(out[i]), "se": 0.0,
             "share": float(out[i]) / total,
+            **dict.fromkeys(("active", "mean", "mean_active")),
         }
         for i, node in enumerate(nodes[:-1])
     ]  # fmt: skip

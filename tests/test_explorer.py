@@ -13,6 +13,7 @@ import large_circuit
 import report_chain
 from conftest import ROOT
 from connectome import tables
+from connectome.plots.palette import DEFAULT
 from connectome.report import build, squeeze
 from report_chain import MODEL
 from synthetic_results import DICTIONARY, NASTY
@@ -321,7 +322,9 @@ def test_hostile_names_stay_text(visit, tmp_path):
 def test_code_and_styles_stay_within_their_budget():
     fragments = ROOT / "workflow" / "report"
     script = build._script(fragments)
-    style = squeeze.style(build._theme() + (fragments / "style.css").read_text(encoding="utf-8"))
+    style = squeeze.style(
+        build._theme(DEFAULT) + (fragments / "style.css").read_text(encoding="utf-8")
+    )
     assert len(script.encode()) + len(style.encode()) <= 60_000
     for text in (script, style):
         assert not re.search(

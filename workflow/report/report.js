@@ -105,22 +105,17 @@ const connectome = (() => {
       this.facets = root.dataset.facets.split(" ");
       this.values = new Map(this.facets.map((facet) =>
         [facet, [...new Set(this.figures.map((figure) => figure.dataset[facet]))]]));
-      this.bar = make("div", { className: "pick" });
-      this.bar.setAttribute("role", "group");
-      this.bar.setAttribute("aria-label", root.dataset.label);
+      this.bar = make("div", { className: "pick", role: "group", ariaLabel: root.dataset.label });
       for (const facet of this.facets) this.addFacet(facet);
       if (this.bar.childElementCount) root.prepend(this.bar);
     }
     addFacet(facet) {
       const values = this.values.get(facet);
       if (values.length < 2) return;
-      const row = make("div", { className: "facet" });
-      row.setAttribute("role", "radiogroup");
-      row.setAttribute("aria-label", facet);
+      const row = make("div", { className: "facet", role: "radiogroup", ariaLabel: facet });
       row.append(make("span", { text: facet, ariaHidden: "true" }));
       for (const value of values) {
-        const button = make("button", { type: "button", text: visible(value) });
-        button.setAttribute("role", "radio");
+        const button = make("button", { role: "radio", text: visible(value) });
         button.dataset.facet = facet;
         button.dataset.value = value;
         on(button, "click", () =>
@@ -151,7 +146,7 @@ const connectome = (() => {
       this.shown = wanted;
       for (const button of all("button", this.bar)) {
         const on = wanted?.dataset[button.dataset.facet] === button.dataset.value;
-        button.setAttribute("aria-checked", on);
+        button.ariaChecked = on;
         button.tabIndex = on ? 0 : -1;
       }
     }
@@ -205,12 +200,12 @@ const connectome = (() => {
   };
   const sortable = (head, onSort) => {
     all("th", head).forEach((cell, index) => {
-      const button = make("button", { type: "button", text: cell.textContent });
+      const button = make("button", { text: cell.textContent });
       cell.replaceChildren(button);
       on(button, "click", () => {
         const down = cell.getAttribute("aria-sort") === "ascending";
         for (const other of all("th", head)) other.removeAttribute("aria-sort");
-        cell.setAttribute("aria-sort", down ? "descending" : "ascending");
+        cell.ariaSort = down ? "descending" : "ascending";
         onSort(index, down);
       });
     });
@@ -261,10 +256,10 @@ const connectome = (() => {
     const head = make("thead", {}, make("tr", {},
       ...source.columns.map((column) => make("th", { text: column, scope: "col" }))));
     const count = make("span");
-    const filter = make("input", { type: "search", placeholder: "filter rows" });
-    filter.setAttribute("aria-label", `Filter ${name}`);
-    const more = make("button", { type: "button", text: "Show more rows" });
-    const save = make("button", { type: "button", text: "Download CSV" });
+    const filter = make("input",
+      { type: "search", placeholder: "filter rows", ariaLabel: `Filter ${name}` });
+    const more = make("button", { text: "Show more rows" });
+    const save = make("button", { text: "Download CSV" });
     const draw = () => {
       let rows = source.rows.filter((row) =>
         view.words.split(/\s+/).every((word) =>
@@ -285,10 +280,8 @@ const connectome = (() => {
     });
     on(more, "click", () => { view.shown += 4 * CHUNK; draw(); });
     on(save, "click", () => download(name, csv(source)));
-    const frame = make("div", { className: "table", tabIndex: 0 },
+    const frame = make("div", { className: "table", tabIndex: 0, role: "group", ariaLabel: name },
       make("table", {}, head, body));
-    frame.setAttribute("role", "group");
-    frame.setAttribute("aria-label", name);
     details.querySelector("pre").replaceWith(
       make("div", { className: "search" }, filter, count, save), frame, more);
     views.set(name, (closed) => closed ? body.replaceChildren() : draw());

@@ -2,6 +2,7 @@
 // Everything it shows is in edge_scores.csv and roi_scores.csv.
 (({ on, all, make, say, visible, state, key, update, watch, values, decode, header, whenSeen, number,
   percent, colour, csv, download, mount, node, fitting }) => {
+  const { abs, max, min, round } = Math;
   const root = document.querySelector(".explorer");
   if (!root) return;
   const data = header("explorer-data");
@@ -22,7 +23,7 @@
   const DRAWN = 2000; // edges drawn at once unless all are asked for
   const CURVED = 3000; // more than these are straight: curves take too long
   const NEAR = 30; // pixels from the pointer
-  const ratio = () => Math.min(devicePixelRatio || 1, 2);
+  const ratio = () => min(devicePixelRatio || 1, 2);
   const circuits = new Map();
 
   // Arrays of a circuit, with the edges of each node and sums over prefixes.
@@ -34,7 +35,7 @@
     c.cumulative = new Float64Array(c.count + 1);
     c.edgesOf = c.names.map(() => []);
     for (let i = 0; i < c.count; i++) {
-      c.cumulative[i + 1] = c.cumulative[i] + Math.abs(c.score[i]);
+      c.cumulative[i + 1] = c.cumulative[i] + abs(c.score[i]);
       c.edgesOf[c.src[i]].push(i);
       c.edgesOf[c.dst[i]].push(i);
     }
@@ -101,17 +102,17 @@
 
   // Rows bottom-up, nodes of a row at equal distances.
   const layout = () => {
-    const width = Math.max(260, ui.stage.clientWidth);
-    const height = Math.max(300, Math.min(760, 60 + c.sites.length * 46));
+    const width = max(260, ui.stage.clientWidth);
+    const height = max(300, min(760, 60 + c.sites.length * 46));
     const left = 62, right = 14, top = 22, bottom = 22;
     const x = new Float32Array(c.names.length), y = new Float32Array(c.names.length);
-    const gap = (width - left - right) / Math.max(1, ...c.inRow.map((row) => row.length));
-    const line = (height - top - bottom) / Math.max(1, c.sites.length - 1);
+    const gap = (width - left - right) / max(1, ...c.inRow.map((row) => row.length));
+    const line = (height - top - bottom) / max(1, c.sites.length - 1);
     c.inRow.forEach((row, at) => row.forEach((node, i) => {
       x[node] = left + (width - left - right) * (i + 0.5) / row.length;
       y[node] = height - bottom - at * line;
     }));
-    place = { width, height, x, y, line, left, radius: Math.max(1.5, Math.min(7, gap * 0.38)) };
+    place = { width, height, x, y, line, left, radius: max(1.5, min(7, gap * 0.38)) };
     for (const canvas of [ui.base, ui.top]) {
       canvas.width = width * ratio();
       canvas.height = height * ratio();
@@ -123,9 +124,9 @@
   const WIDTHS = [[0.5, 2.8], [0.15, 1.6], [0, 0.8]];
   const paths = (edges) => {
     const { x, y, line } = place, found = new Map();
-    const most = Math.abs(c.score[0] ?? 1) || 1, curved = edges.length <= CURVED;
+    const most = abs(c.score[0] ?? 1) || 1, curved = edges.length <= CURVED;
     for (const i of edges) {
-      const size = Math.abs(c.score[i]) / most;
+      const size = abs(c.score[i]) / most;
       const width = WIDTHS.find(([least]) => size >= least)[1];
       const name = `${c.score[i] < 0 ? "-" : "+"}${width}`;
       let path = found.get(name);
@@ -148,7 +149,7 @@
     context.setLineDash([]);
     context.globalAlpha = 1;
   };
-  const drawnEdges = () => Math.min(kept, everything ? Infinity : DRAWN);
+  const drawnEdges = () => min(kept, everything ? Infinity : DRAWN);
   const disc = (context, node, radius, fill, line) => {
     context.beginPath();
     if (/\.error$/.test(c.names[node])) {
@@ -168,7 +169,7 @@
   const label = (context, text, x, y, align = "center") => {
     context.textAlign = align;
     const half = context.measureText(text).width / 2;
-    if (align === "center") x = Math.min(Math.max(x, half + 2), place.width - half - 2);
+    if (align === "center") x = min(max(x, half + 2), place.width - half - 2);
     context.lineWidth = 3;
     context.strokeStyle = colour("paper");
     context.strokeText(text, x, y);
@@ -236,7 +237,7 @@
   const nearest = (event) => {
     const box = ui.top.getBoundingClientRect();
     const px = event.clientX - box.left, py = event.clientY - box.top;
-    const middle = Math.round((place.height - 22 - py) / place.line);
+    const middle = round((place.height - 22 - py) / place.line);
     let best = -1, least = NEAR ** 2;
     for (let row = middle - 1; row <= middle + 1; row++)
       for (const node of c.inRow[row] ?? []) {
@@ -254,9 +255,9 @@
       const lines = [c.names[node], `${c.sites[c.row[node]]}, ${c.features[node]} features`];
       if (Number.isFinite(c.share[node])) lines.push(`${percent(c.share[node])} of node scores`);
       if (strongest !== undefined) lines.push(`most from ${c.names[c.src[strongest]]}: ${
-        percent(Math.abs(c.score[strongest]) / c.into[node])} of inputs`);
+        percent(abs(c.score[strongest]) / c.into[node])} of inputs`);
       ui.tip.replaceChildren(...lines.map((text) => make("span", { text: visible(text) })));
-      ui.tip.style.left = `${Math.max(0, Math.min(place.x[node] + 14, place.width - 210))}px`;
+      ui.tip.style.left = `${max(0, min(place.x[node] + 14, place.width - 210))}px`;
       ui.tip.style.top = `${place.y[node] + 14}px`;
     }
     draw();
@@ -274,10 +275,10 @@
       ...edges.filter((i) => c.score[i] < 0).slice(0, LISTED)];
     const items = shown.map((i) => {
       const other = (inputs ? c.src : c.dst)[i];
-      const button = make("button", { type: "button" },
+      const button = make("button", {},
         make("bdi", { text: visible(c.names[other]) + slotOf(c, i) }),
         make("span", { text: number(c.score[i]) }),
-        make("span", { text: percent(Math.abs(c.score[i]) / of) }));
+        make("span", { text: percent(abs(c.score[i]) / of) }));
       button.dataset.edge = i;
       on(button, "click", () => select(other));
       return make("li", {}, button);
@@ -293,7 +294,7 @@
     const parts = [];
     if (nodes.length === 1) {
       const [node] = nodes, pinned = state.p.includes(c.names[node]);
-      const button = make("button", { type: "button", text: pinned ? "Unpin" : "Pin" });
+      const button = make("button", { text: pinned ? "Unpin" : "Pin" });
       on(button, "click", () => pin(node));
       parts.push(make("h4", {}, make("bdi", { text: visible(c.names[node]) }), " ", button),
         make("p", { className: "hint", text: `${c.sites[c.row[node]]}, ${
@@ -311,8 +312,8 @@
   const columns = ["rank", "from", "to", "score", "cumulative", "of inputs", "of outputs"];
   const edgeRow = (i) => [String(i + 1), c.names[c.src[i]], c.names[c.dst[i]] + slotOf(c, i),
     number(c.score[i]), percent(c.cumulative[i + 1] / c.total),
-    percent(Math.abs(c.score[i]) / c.into[c.dst[i]]),
-    percent(Math.abs(c.score[i]) / c.out[c.src[i]])];
+    percent(abs(c.score[i]) / c.into[c.dst[i]]),
+    percent(abs(c.score[i]) / c.out[c.src[i]])];
   let rows = ROWS;
   const shownEdges = () => {
     const nodes = group();
@@ -340,10 +341,10 @@
       hovered = -1;
       rows = ROWS;
     }
-    kept = state.e === undefined ? prefix(c, state.t) : Math.min(state.e, c.count);
+    kept = state.e === undefined ? prefix(c, state.t) : min(state.e, c.count);
     stale = true;
     const share = c.cumulative[kept] / c.total;
-    ui.percent.value = state.e === undefined ? state.t : Math.round(100 * share);
+    ui.percent.value = state.e === undefined ? state.t : round(100 * share);
     ui.count.max = c.count;
     ui.count.value = kept;
     ui.all.parentElement.hidden = kept <= DRAWN;
@@ -393,7 +394,7 @@
       node("rect", { width, height, fill: colour("paper") }));
     const edges = nodes.size ? linked(nodes).slice(0, DRAWN)
       : Array.from({ length: drawnEdges() }, (_, i) => i);
-    const most = Math.abs(c.score[0] ?? 1) || 1;
+    const most = abs(c.score[0] ?? 1) || 1;
     for (const i of edges) {
       const a = c.src[i], b = c.dst[i], negative = c.score[i] < 0;
       picture.append(node("path", { fill: "none", opacity: 0.7,
@@ -402,7 +403,7 @@
           x[b].toFixed(1)} ${y[b].toFixed(1)}`,
         stroke: colour(negative ? "vermillion" : "blue"),
         ...(negative ? { "stroke-dasharray": "5 3" } : {}),
-        "stroke-width": WIDTHS.find(([least]) => Math.abs(c.score[i]) / most >= least)[1] }));
+        "stroke-width": WIDTHS.find(([least]) => abs(c.score[i]) / most >= least)[1] }));
     }
     const ends = new Set(nodes.size ? [...nodes, ...edges.flatMap((i) => [c.src[i], c.dst[i]])]
       : c.names.keys());
@@ -423,8 +424,8 @@
     ui = mount(root);
     ui.filter.append(...LINKS.map((value) => make("option", { value, text: value })));
     const exact = (i) => [String(i + 1), c.names[c.src[i]], c.names[c.dst[i]] + slotOf(c, i),
-      c.score[i], c.cumulative[i + 1] / c.total, Math.abs(c.score[i]) / c.into[c.dst[i]],
-      Math.abs(c.score[i]) / c.out[c.src[i]]].map(String);
+      c.score[i], c.cumulative[i + 1] / c.total, abs(c.score[i]) / c.into[c.dst[i]],
+      abs(c.score[i]) / c.out[c.src[i]]].map(String);
     const click = (button, call) => on(button, "click", call);
     click(ui.more, () => { rows += 4 * ROWS; showTable(); });
     click(ui.clear, clear);

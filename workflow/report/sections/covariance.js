@@ -2,6 +2,7 @@
 // Cells are those of figures/covariance.*.csv, the tree is levels.csv.
 (({ on, all, make, say, state, key, update, watch, values, header, decode, whenSeen, colour,
   visible, mount }) => {
+  const { abs, max, min } = Math;
   const root = document.querySelector(".mapper");
   const maps = header("maps-data");
   if (!root || !maps?.length) return;
@@ -12,7 +13,7 @@
     : level ? `${stem(map)}.${level}.${part}` : `${stem(map)}.r${part}`;
   const sites = new Map();
   for (const map of maps)
-    sites.set(map.site, Math.max(sites.get(map.site) ?? 0, map.tree.filter(([level]) => !level)
+    sites.set(map.site, max(sites.get(map.site) ?? 0, map.tree.filter(([level]) => !level)
       .reduce((sum, [, , features]) => sum + features, 0)));
   key("o", { initial: "parts", read: (text) => ["parts", "index"].includes(text)
     ? text : undefined });
@@ -60,17 +61,17 @@
     const low = rgb("purple"), zero = rgb("paper"), high = rgb("green");
     for (let a = 0; a < n; a++)
       for (let b = 0; b < n; b++) {
-        const r = Math.max(-1, Math.min(1, value(order[a], order[b]) / map.clip));
+        const r = max(-1, min(1, value(order[a], order[b]) / map.clip));
         const end = r < 0 ? low : high, pixel = 4 * (a * n + b);
         for (let k = 0; k < 3; k++)
-          image.data[pixel + k] = zero[k] + Math.abs(r) * (end[k] - zero[k]);
+          image.data[pixel + k] = zero[k] + abs(r) * (end[k] - zero[k]);
         image.data[pixel + 3] = 255;
       }
     ui.cells.width = ui.cells.height = n;
     ui.cells.getContext("2d").putImageData(image, 0, 0);
   };
   const drawTop = () => {
-    const size = Math.round(ui.stage.clientWidth * Math.min(devicePixelRatio || 1, 2));
+    const size = Math.round(ui.stage.clientWidth * min(devicePixelRatio || 1, 2));
     const scale = size / map.size, context = ui.top.getContext("2d"), chosen = selected();
     ui.top.width = ui.top.height = size;
     context.strokeStyle = colour("ink");
@@ -125,7 +126,7 @@
     const chosen = selected();
     const branch = (level, part, features) => {
       const name = named(map, level, part);
-      const button = make("button", { type: "button" }, make("bdi", { text:
+      const button = make("button", {}, make("bdi", { text:
         level && part >= 0 ? `level ${level}, part ${part}` : name }),
       make("span", { text: `${features}` }));
       button.setAttribute("aria-pressed", state.r === name || (!level && chosen.has(name)));
@@ -137,7 +138,7 @@
       return make("li", {}, button, ...(below.length
         ? [make("ul", {}, ...below.map(([l, p, count]) => branch(l, p, count)))] : []));
     };
-    const top = Math.max(...map.tree.map(([level]) => level));
+    const top = max(...map.tree.map(([level]) => level));
     const focused = ui.tree.contains(document.activeElement)
       && document.activeElement.dataset.part;
     ui.tree.replaceChildren(make("p", { className: "plot-name", text: "Regions, nested" }),
@@ -150,7 +151,7 @@
     if (!ui.table.open) return ui.body.replaceChildren();
     const found = [];
     for (let i = 0; i < map.size; i++) for (let j = i + 1; j < map.size; j++) found.push([i, j]);
-    found.sort((a, b) => Math.abs(value(...b)) - Math.abs(value(...a)));
+    found.sort((a, b) => abs(value(...b)) - abs(value(...a)));
     ui.body.replaceChildren(...found.slice(0, 50).map(([i, j]) => make("tr", {},
       make("td", { text: featureOf(i) }), make("td", { text: featureOf(j) }),
       make("td", { className: "number", text: value(i, j).toFixed(2)
@@ -181,7 +182,7 @@
     ui = mount(root);
     const cellAt = (event) => {
       const box = ui.top.getBoundingClientRect();
-      const place = (far, length) => Math.max(0, Math.min(map.size - 1,
+      const place = (far, length) => max(0, min(map.size - 1,
         Math.floor(far / length * map.size)));
       return [place(event.clientY - box.top, box.height), place(event.clientX - box.left, box.width)];
     };

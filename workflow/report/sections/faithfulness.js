@@ -1,6 +1,7 @@
 // Faithfulness over edges of one task, for reading and choosing: a point sets the edges that the
 // circuit explorer shows. From faithfulness.csv; the figure below has all measures and intervals.
 (({ on, all, make, say, state, update, watch, header, whenSeen, number, values, node, fitting }) => {
+  const { abs, log, max, min } = Math;
   const root = document.querySelector(".curves");
   const curves = header("curves-data");
   if (!root || !curves?.length) return;
@@ -22,12 +23,12 @@
   };
   let shown = null;
   const draw = () => {
-    const found = here(), most = Math.max(2, ...found.flatMap((c) => c.points.map((p) => p[1])));
+    const found = here(), most = max(2, ...found.flatMap((c) => c.points.map((p) => p[1])));
     shown = found;
-    const x = (edges) => LEFT + (WIDTH - LEFT - RIGHT) * Math.log(Math.max(edges, 1))
-      / Math.log(most);
+    const x = (edges) => LEFT + (WIDTH - LEFT - RIGHT) * log(max(edges, 1))
+      / log(most);
     const y = (f) => TOP + (HEIGHT - TOP - BOTTOM)
-      * (HIGH - Math.min(Math.max(f, LOW), HIGH)) / (HIGH - LOW);
+      * (HIGH - min(max(f, LOW), HIGH)) / (HIGH - LOW);
     const picture = node("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "group",
       "aria-label": root.dataset.label });
     for (const f of [0, 0.5, 1]) picture.append(node("path", { class: f % 1 ? "grid" : "grid strong",
@@ -79,8 +80,8 @@
       const box = picture.getBoundingClientRect();
       const px = (event.clientX - box.left) * WIDTH / box.width;
       const near = found.map((curve) => [curve, curve.points.reduce((best, point) =>
-        Math.abs(x(point[1]) - px) < Math.abs(x(best[1]) - px) ? point : best)]);
-      cross.setAttribute("d", `M${Math.max(LEFT, Math.min(px, WIDTH - RIGHT))} ${TOP}V${
+        abs(x(point[1]) - px) < abs(x(best[1]) - px) ? point : best)]);
+      cross.setAttribute("d", `M${max(LEFT, min(px, WIDTH - RIGHT))} ${TOP}V${
         HEIGHT - BOTTOM}`);
       read.textContent = near.map(([curve, point]) => told(curve, point)).join("; ");
     });
