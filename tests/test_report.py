@@ -1,5 +1,7 @@
 """The page: complete, true to its tables, inert, and the same bytes twice."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -7,7 +9,9 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import report_chain
 import synthetic_results
@@ -300,15 +304,29 @@ def test_a_damaged_table_is_an_error_that_names_it(tmp_path):
         build.build(tmp_path, PLAN, FRAGMENTS)
 
 
+def test_heat_maps_keep_every_pixel_in_fewer_bytes():
+    colours = [(90 + 3 * shade, 20, 250 - shade, 255) for shade in range(31)]
+    pixels = np.random.default_rng(1).integers(31, size=(64, 64))
+    image, file = Image.new("RGBA", (64, 64)), io.BytesIO()
+    image.putdata([colours[number] for number in pixels.ravel()])
+    image.save(file, "PNG")
+    before = base64.b64encode(file.getvalue()).decode()
+    after = drawing.indexed(before)
+    shown = Image.open(io.BytesIO(base64.b64decode(after))).convert("RGBA")
+    assert shown.tobytes() == image.tobytes() and len(after) < 0.7 * len(before)
+
+
 def test_figures_follow_the_colour_scheme_but_their_text_is_never_touched():
     svg = (
         '<?xml version="1.0"?><svg width="72pt" height="36pt"><g id="a">'
-        '<path d="M 1.23456 2" style="fill: #ffffff; stroke: #1b1f24"/>'
-        '<text x="1.23456">#ffffff 1.23456</text></g></svg>'
+        '<path d="M 1.23456 2.000 \nL 0.5 10 " style="fill: #ffffff; stroke: #1b1f24"/>'
+        '<text x="1.23456" transform="rotate(-0 1.23456 2)">#ffffff 1.23456 style="x"</text>'
+        "</g></svg>"
     )
     themed = drawing.themed(svg)
-    assert "fill: var(--paper); stroke: var(--ink)" in themed
-    assert ">#ffffff 1.23456<" in themed and 'd="M 1.23 2"' in themed
+    assert ".s0{fill:var(--paper);stroke:var(--ink)}" in themed
+    assert '>#ffffff 1.23456 style="x"<' in themed and "d='M1.23 2L0.5 10' class='s0'" in themed
+    assert "<text x='1.23'>" in themed
     assert 'width="96" height="48"' in drawing.image(svg, "x")
 
 

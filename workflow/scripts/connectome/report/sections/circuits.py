@@ -30,9 +30,9 @@ def _figure(names: Mapping[str, str]) -> str:
 
 def inputs(plan: Mapping[str, Any]) -> list[str]:
     """Files of the results folder that this section reads."""
-    tables = ["circuits", "agreement", "roi_scores", "sizes", "summary"]
-    drawn = [_figure(names) for names in _circuits(plan)]
+    tables = ["circuits", "agreement", "roi_scores", "roi_sizes", "sizes", "summary"]
     tables.append("edge_scores")
+    drawn = [_figure(names) for names in _circuits(plan)]
     return [f"tables/{name}.csv" for name in tables] + [f"figures/{name}.svg" for name in drawn]
 
 
@@ -74,6 +74,7 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
         "agreement": agreement,
         "compared": compared,
         "explorer": explored,
+        "by_size": results.table("roi_sizes"),
     }
 
 
