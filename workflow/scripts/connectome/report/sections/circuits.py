@@ -72,8 +72,8 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
         "edges": edges,
         "agreement": agreement,
         "compared": compared,
-        "by_size": results.table("roi_sizes"),
         "explorer": explored,
+        "by_size": results.table("roi_sizes"),
     }
 
 
