@@ -385,6 +385,7 @@ PLAN = {
             "known": model_tasks.known_tasks_of(config, model),
             "tasks": TASKS_OF[model],
             "dictionaries": mapped(model),
+            "judged": dictionary_config.sparse_of(config, model),
         }
         for model in MODELS
     },

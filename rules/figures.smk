@@ -385,5 +385,5 @@ rule plot_units:
         code=code_of("plot_units"),
     shell:
         "{resources.python:q} {resources.scripts:q}/plot_units.py --faithfulness {input.faithfulness:q}"
-        " --errors {input.errors:q} --model {wildcards.model} --native {resources.native} --task {wildcards.task} --output {output.csv:q}"
+        " --errors {input.errors:q} --model {wildcards.model} --native {resources.native:q} --task {wildcards.task} --output {output.csv:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"

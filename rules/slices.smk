@@ -90,8 +90,11 @@ def exact_slice(wildcards):
 
 def recording_slice(wildcards):
     """`cfg` of record_activations: its section, with the columns that dictionaries need."""
-    outputs = dictionary_config.recorded_of(config, wildcards.model)
-    return canonical(config["activations"] | {"outputs": outputs})
+    columns = {
+        "sites": dictionary_config.natives_of(config, wildcards.model),
+        "outputs": dictionary_config.recorded_of(config, wildcards.model),
+    }
+    return canonical(config["activations"] | columns)
 
 
 def attribution_slice(wildcards):

@@ -148,6 +148,7 @@ rule tabulate_rois:
     output:
         rois="<results>/tables/rois.csv",
         scores="<results>/tables/roi_scores.csv",
+        sizes="<results>/tables/roi_sizes.csv",
     log:
         "<logs>/tabulate_rois.log",
     benchmark:
@@ -166,7 +167,7 @@ rule tabulate_rois:
     shell:
         "{resources.python:q} {resources.scripts:q}/tabulate_rois.py --covariance {input.covariance:q}"
         " --graphs {input.graphs:q} --partitions {input.partitions:q} --nodes {input.nodes:q}"
-        " --output {output.rois:q} --scores {output.scores:q}"
+        " --output {output.rois:q} --scores {output.scores:q} --sizes {output.sizes:q}"
         " --cfg {params.cfg:q} --code {params.code:q} > {log:q} 2>&1"
 
 

@@ -30,6 +30,7 @@ PLAN = {
             "known": [f"known_{build}"],
             "tasks": [],
             "dictionaries": {"neurons": {"sites": [], "tasks": []}},
+            "judged": [],
         }
         for name, build in MODELS.items()
     },
@@ -97,6 +98,7 @@ def _score(model: Path, prompts: Path) -> None:
         model=model,
         prompts=prompts,
         partitions=folder / "none.parquet",
+        dictionaries=[],
         shard=0,
         output=parts,
     )

@@ -103,6 +103,7 @@ def make_tables(root: Path) -> None:
         nodes=found("*/*/circuits/*.nodes.parquet"),
         output=out / "rois.csv",
         scores=out / "roi_scores.csv",
+        sizes=out / "roi_sizes.csv",
     )
     call(
         "tabulate_directions",

@@ -66,6 +66,7 @@ def plan(models: tuple[str, ...] = ("demo", "other"), **report: Any) -> dict[str
                     if name == SPARSE_MODEL
                     else {}
                 ),
+                "judged": [SPARSE] if name == SPARSE_MODEL else [],
             }
             for name in models
         },

@@ -801,7 +801,8 @@ def test_a_loaded_dictionary_has_no_training_in_the_table(results):
     row = only(
         tables.read_csv(results / "dictionaries.csv"), dictionary="loaded", kind="dictionary"
     )
-    assert (row["architecture"], row["seed"], row["l0_share"]) == ("jumprelu", "", "")
+    assert (row["architecture"], row["activation"]) == ("jumprelu", "jumprelu")
+    assert (row["seed"], row["l0_share"]) == ("", "")
     curves = tables.read_csv(results / "training.csv")
     assert {row["dictionary"] for row in curves} == {"sae"}
     assert len(curves) == 6 * 2

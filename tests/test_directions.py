@@ -524,8 +524,9 @@ def test_a_site_without_features_of_any_head_is_drawn_as_its_margins_alone(tmp_p
 
 
 def plan(dictionaries):
+    facts = {"trained": False, "tasks": [], "dictionaries": dictionaries, "judged": []}
     return {
-        "models": {"demo": {"trained": False, "tasks": [], "dictionaries": dictionaries}},
+        "models": {"demo": facts},
         "native": "neurons",
         "report": {
             "name": "made up", "circuits": [], "method": "eap", "faithfulness": 0.85, "examples": 1

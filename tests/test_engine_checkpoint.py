@@ -204,7 +204,7 @@ def test_settings_that_change_the_arithmetic_are_refused_by_name(
     tmp_path, family, changes, sentence
 ):
     change_config(copied(family, tmp_path), **changes)
-    for read in (checkpoint.check_header, checkpoint.layer_count, transformer.load):
+    for read in (checkpoint.check_header, checkpoint.dimensions, transformer.load):
         with pytest.raises(ModelError, match=sentence):
             read(tmp_path)
 

@@ -79,10 +79,14 @@ def test_the_full_mask_is_the_model_and_the_empty_one_the_corrupted_prompt(model
         assert found[token] == pytest.approx(expected[token], rel=1e-4)
 
 
-def test_a_run_repeats_what_the_evaluation_found(model, circuit):
-    """The metric of the circuit on a held-out pair, from the logits of one run."""
+@pytest.mark.parametrize("dictionary", ["neurons", "sae"])
+def test_a_run_repeats_what_the_evaluation_found(quick_results, dictionary):
+    """The metric of the circuit on the held-out pairs, from the logits of one run each."""
+    model = connectome.open(quick_results).model("demo", dictionary)
+    circuit = model.circuit("sva_rc", partition="rois_attribution")
     pairs = model.prompts("sva_rc").query("split == 'heldout'")
-    row = circuit.curves.query("intervention == 'edge' and mode == 'circuit'").iloc[1]
+    curve = circuit.curves.query("intervention == 'edge' and mode == 'circuit'")
+    row = curve[curve["error"].isin(["", "in-graph"])].iloc[1]
     mask, found = circuit.mask(edges=int(row["requested"])), []
     for pair in pairs.itertuples():
         ran = circuit.run(mask, pair.clean, pair.corrupted, top=model.handle.record["vocabulary"])

@@ -212,6 +212,38 @@ def test_shares_of_a_partition_sum_to_one_and_follow_the_absolute_score(table):
     assert by_share[-1] is max(shown, key=lambda row: abs(float(row["score"])))
 
 
+def node(partition, name, score, features=1):
+    return {
+        "partition": partition, "method": "eap", "node": name, "site": "mlp.2", "se": None,
+        "features": features, "score": score, "mean_abs": abs(score),
+    }  # fmt: skip
+
+
+def test_scores_per_member_and_per_active_member_by_hand():
+    pair = {"model": "m", "dictionary": "d", "task": "t"}
+    parts = [0, 0, 0, 0, 1, 1, 2]
+    columns = {
+        "site": ["mlp.2"] * 7,
+        "feature": list(range(7)),
+        "rois": parts,
+        "stability": [1] * 7,
+    }
+    nodes = [node("rois", f"m2.r{k}", s, n) for k, s, n in ((0, 8.0, 4), (1, -3.0, 2), (2, 2.0, 1))]
+    singles = [4.0, 4.0, 0.0, 0.0, -3.0, 0.0, 2.0]
+    nodes += [node("features", f"m2.f{i}", score) for i, score in enumerate(singles)]
+    nodes[-2]["mean_abs"] = 0.5  # of both signs on two prompts: active, though they cancel
+    found = rois.score_rows([(pair, nodes)], {("m", "d"): columns}, "eap")
+    assert [(r["active"], r["mean"], r["mean_active"]) for r in found] == [
+        (2, 2.0, 4.0), (2, -1.5, -1.5), (1, 2.0, 2.0)
+    ]  # fmt: skip
+    sizes = {row["normalisation"]: row for row in rois.size_rows(found)}
+    assert sizes["score"]["spearman"] == pytest.approx(1.0)  # 8, 3, 2 for 4, 2, 1 members
+    assert sizes["mean_active"]["spearman"] == pytest.approx(0.5)  # 4, 1.5, 2
+    assert (sizes["mean"]["tasks"], sizes["mean"]["parts"]) == (1, 3)
+    without = rois.score_rows([(pair, nodes[:3])], {("m", "d"): columns}, "eap")
+    assert {row["active"] for row in without} == {None} and rois.size_rows(without) == []
+
+
 def evaluation(edges, f, **others):
     row = dict.fromkeys(faithfulness.COLUMNS, None)
     return row | {

@@ -7,14 +7,14 @@ are never loaded. What runs when the workflow is parsed needs the standard libra
 import json
 import math
 import re
-import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from connectome import architectures
 from connectome.command import atomic
-from connectome.errors import ModelError
+from connectome.errors import DataError, ModelError
+from connectome.tensor_headers import safetensors_header
 
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -40,10 +40,10 @@ def _json_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def layer_count(directory: Path) -> int:
-    """Number of transformer blocks of a model directory."""
+def dimensions(directory: Path) -> architectures.Dimensions:
+    """Sizes and constants of a model directory."""
     config = config_of(directory)
-    return architectures.adapter(config, directory).dimensions(config).layers
+    return architectures.adapter(config, directory).dimensions(config)
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -100,25 +100,11 @@ def check_header(directory: Path) -> None:
     _check_shapes(Path(directory), adapter.shapes(config), found, adapter.BUFFERS)
 
 
-def _header(path: Path) -> dict[str, Any]:
-    """Header of a safetensors file whose length has been checked against it."""
+def _header(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        size = path.stat().st_size
-        with open(path, "rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > size:
-                raise ModelError(f"{path} is truncated: its header alone is {length} bytes")
-            header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
-        ends = [entry["data_offsets"][1] for entry in header.values() if entry["shape"] is not None]
-        needed = 8 + length + max(ends, default=0)
-    except (OSError, struct.error, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
-    if size != needed:
-        raise ModelError(
-            f"{path} is damaged: {size} bytes, but its header promises {needed}; fetch it again"
-        )
-    return header
+        return safetensors_header(path)
+    except DataError as error:
+        raise ModelError(str(error)) from error
 
 
 def _check_format(path: Path, name: str, entry: Mapping[str, Any]) -> None:

@@ -160,7 +160,21 @@ def layers_of(config: Config, model: str) -> int:
         return int(known.of_name(source["build"]).SIZE.layers)
     if "layers" in source:
         return int(source["layers"])
-    return checkpoint.layer_count(directory_of(config, model))
+    return checkpoint.dimensions(directory_of(config, model)).layers
+
+
+def width_of(config: Config, model: str) -> int | None:
+    """Width of the residual stream, or None where it is not known before the model is fetched."""
+    model = lineage.origin_of(config, model)
+    source = config["models"][model]
+    if "train" in source:
+        return int(training_of(config, model)["width"])
+    if "build" in source:
+        return int(known.of_name(source["build"]).SIZE.width)
+    try:
+        return checkpoint.dimensions(directory_of(config, model)).width
+    except NotFetchedError:
+        return None
 
 
 def directory_of(config: Config, model: str) -> Path:
@@ -235,14 +249,14 @@ def check(config: Config, conda: bool = False) -> None:
     interpreters (not under conda, which brings its own).
     """
     faults = [*folders.path_faults(config), *lineage.faults(config)]
-    layers = {}
+    layers, widths = {}, {}
     for name in config["models"]:
         if "checkpoint" in config["models"][name] and not lineage.has_origin(config, name):
             continue  # said above
         try:
             if "path" in config["models"][name]:
                 checkpoint.check_header(Path(config["models"][name]["path"]))
-            layers[name] = layers_of(config, name)
+            layers[name], widths[name] = layers_of(config, name), width_of(config, name)
             faults.extend(_site_faults(config, name, layers[name]))
         except NotFetchedError:
             continue
@@ -251,7 +265,7 @@ def check(config: Config, conda: bool = False) -> None:
     faults.extend(_task_faults(config))
     faults.extend(_reference_faults(config))
     faults.extend(_shard_faults(config))
-    faults.extend(dictionary_config.faults(config, layers, cache_of(config)))
+    faults.extend(dictionary_config.faults(config, layers, widths, cache_of(config)))
     if not faults:  # it builds on names that are right
         faults.extend(model_tasks.faults(config))
     if not conda:

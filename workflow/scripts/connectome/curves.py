@@ -73,8 +73,9 @@ def summarise(
 
     sizes (points,): edges after pruning, or nodes kept, of `total`; circuits, complements: their
     metric (points, n), None where they were not run; weights (draws, n) resample numerators and
-    denominators together. `cpr_empty` is the CPR of circuits that keep nothing but for the last of them: the part of CPR
-    that every curve gets for nothing. Values are None where there is no gap to share.
+    denominators together. `cpr_empty` is the CPR of circuits that keep nothing but for the last of
+    them: the part of CPR that every curve gets for nothing. Values are None where there is no gap
+    to share.
     """
     order = np.argsort(sizes, kind="stable")
     k = sizes[order] / total

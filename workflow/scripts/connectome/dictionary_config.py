@@ -111,6 +111,21 @@ def recorded_of(config: Config, model: str) -> list[str]:
     return list(found)
 
 
+def natives_of(config: Config, model: str) -> list[str] | str:
+    """Sites whose native features are recorded: those listed, and attention whose features are
+    assigned to heads by the heads' own values."""
+    listed: list[str] | str = config["activations"]["sites"]
+    if listed == "all":
+        return listed
+    assigned = [
+        site
+        for dictionary in sparse_of(config, model)
+        for site in nodes_of(config, dictionary)
+        if site.startswith("attn")
+    ]
+    return list(dict.fromkeys([*listed, *assigned]))
+
+
 def foreign_folder(source: Mapping[str, Any], cache: Path | None) -> Path:
     """Folder of a dictionary that was made elsewhere.
 
@@ -149,10 +164,15 @@ def to_fetch(config: Config) -> list[dict[str, str | None]]:
     ]
 
 
-def faults(config: Config, layers: Mapping[str, int], cache: Path | None) -> Iterator[str]:
+def faults(
+    config: Config,
+    layers: Mapping[str, int],
+    widths: Mapping[str, int | None],
+    cache: Path | None,
+) -> Iterator[str]:
     """What is wrong with the dictionaries, a sentence each.
 
-    layers: of the models that are known so far; cache: of the hub.
+    layers, widths: of the models that are known so far; cache: of the hub.
     """
     for name, spec in config["dictionaries"].items():
         place = f"dictionaries.{name}"
@@ -170,7 +190,10 @@ def faults(config: Config, layers: Mapping[str, int], cache: Path | None) -> Ite
                     )
         for site, source in spec.get("load", {}).items():
             try:
-                foreign_files(source, cache)
+                folder = foreign_folder(source, cache)
+                known = {widths.get(model) for model in spec.get("models", config["models"])}
+                for width in known:
+                    dictionary_formats.check_folder(folder, options_of(source), site, width)
             except NotFetchedError:
                 continue  # `fetch` brings it, and the rules say so to all else
             except ConnectomeError as error:

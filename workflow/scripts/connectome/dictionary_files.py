@@ -54,9 +54,7 @@ def read(
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; a dictionary lies in one of its own")
     layout = dictionary_formats.layout_of([path.name for path in folder.iterdir()], str(folder))
-    dictionary_formats.check_options(layout, options or {}, str(folder))
-    plan: Plan = layout.plan(folder, options or {})
-    path = next(folder / name for name in layout.WEIGHTS if (folder / name).exists())
+    plan, path = dictionary_formats.plan_of(layout, folder, options or {})
     tensors = _checked(path, plan, read_tensors(path))
     fields = plan.build(tensors)
     notes = [*fields.pop("notes", []), *[_RESCALED] * plan.rescaled]
@@ -93,61 +91,20 @@ def _plain(value: Any) -> Any:
 
 def _checked(path: Path, plan: Plan, stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors by the names of the plan, with names, formats, shapes and values checked."""
-    tensors = {(name.lower() if plan.any_case else name): t for name, t in stored.items()}
-    unknown = sorted(set(tensors) - set(plan.shapes))
-    missing = sorted(set(plan.shapes) - set(tensors) - set(plan.optional))
-    for name in unknown:
-        if name in plan.hints:
-            raise DataError(f"{path}: tensor {name!r} is not handled; {plan.hints[name]}")
-    if missing or unknown or len(tensors) < len(stored):
-        raise DataError(
-            f"{path}: {plan.architecture} needs the tensors "
-            f"{_listed(set(plan.shapes) - set(plan.optional))}"
-            + (f" (optional: {_listed(plan.optional)})" if plan.optional else "")
-            + f", and no others; the file has {_listed(stored)}"
-        )
-    sizes = dict(plan.sizes)
-    for name, shape in plan.shapes.items():
-        if name not in tensors:
-            continue
-        tensor = tensors[name]
+    dictionary_formats.check_shapes(path, plan, {n: tuple(t.shape) for n, t in stored.items()})
+    tensors = {plan.name_of(name): tensor for name, tensor in stored.items()}
+    for name, tensor in tensors.items():
         if tensor.is_floating_point() == (name in plan.whole):
             right = "whole numbers" if name in plan.whole else "float16, bfloat16, float32, float64"
             raise DataError(
                 f"{path}: tensor {name!r} has number format {str(tensor.dtype).split('.')[-1]}; "
                 f"handled: {right}"
             )
-        if shape is not None:
-            _check_shape(path, name, tuple(tensor.shape), shape, sizes)
         if name not in plan.whole:
             tensors[name] = tensor = tensor.float()
             if not tensor.isfinite().all():
                 raise DataError(f"{path}: tensor {name!r} has NaN or infinite values")
     return tensors
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(sorted(names))
-
-
-def _check_shape(
-    path: Path,
-    name: str,
-    found: tuple[int, ...],
-    shape: tuple[str, ...],
-    sizes: dict[str, int],
-) -> None:
-    """Raise DataError for a shape that differs; a size that is not known yet is taken from it."""
-    if len(found) == len(shape):
-        for size, length in zip(shape, found, strict=True):
-            sizes.setdefault(size, length)
-    right = tuple(sizes.get(size, 0) for size in shape)
-    if found != right or 0 in found:
-        words = ", ".join(f"{size} = {sizes[size]}" for size in shape if size in sizes)
-        raise DataError(
-            f"{path}: tensor {name!r} has shape {list(found)}, where ({', '.join(shape)}) is "
-            f"right; settings and other tensors say {words or 'nothing of these'}"
-        )
 
 
 def write(

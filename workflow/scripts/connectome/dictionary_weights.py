@@ -10,6 +10,7 @@ from torch import Tensor
 
 from connectome.dictionaries import Dictionary
 from connectome.dictionary_data import geometric_median
+from connectome.dictionary_folds import fold_scales
 from connectome.dictionary_settings import DictionarySettings
 
 FIRST_THRESHOLD = 0.01
@@ -91,20 +92,20 @@ def folded(
 
     scales: of inputs, and of targets where they are others. `threshold` is a tracked one.
     """
-    rate = scales[-1] / scales[0]
     w = {name: tensor.detach().cpu().double() for name, tensor in weights.named().items()}
     level = w.get("threshold")
     if activation == "jumprelu" and level is None:
         level = torch.full_like(w["encoder_bias"], threshold or 0.0)
-    return Dictionary(
+    scaled = Dictionary(
         activation=activation,
-        encoder=(w["encoder"] * rate).T.contiguous(),
-        encoder_bias=w["encoder_bias"] * scales[-1],
+        encoder=w["encoder"].T.contiguous(),
+        encoder_bias=w["encoder_bias"],
         decoder=w["decoder"],
-        decoder_bias=w["decoder_bias"] * scales[-1],
+        decoder_bias=w["decoder_bias"],
         centred=not settings.transcoder,
         transcoder=settings.transcoder,
-        threshold=None if level is None else level * scales[-1],
+        threshold=level,
         k=settings.k if activation == "topk" else None,
-        skip=w["skip"] * rate if "skip" in w else None,
-    ).to("cpu", torch.float32)
+        skip=w.get("skip"),
+    )
+    return fold_scales(scaled, scales[0], scales[-1]).to("cpu", torch.float32)

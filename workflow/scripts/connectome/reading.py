@@ -185,12 +185,10 @@ class Circuit:
         built = part_graphs.build(
             [self.partition],
             self.model._partitions,
-            dict(about["features"]),
-            about["head_width"],
-            _cfg(about)["seed"],
-            about["top_features"],
-            [self.partition] if any(self.edges["slot"]) else [],
-            about["parallel"],
+            seed=_cfg(about)["seed"],
+            chosen=about["top_features"],
+            slots=[self.partition] if any(self.edges["slot"]) else [],
+            **part_graphs.layout_of(about),
         )
         return built[self.partition]
 
@@ -231,20 +229,25 @@ class Circuit:
     ) -> pd.DataFrame:
         """Next tokens after a prompt of yours, in the whole model and in a circuit.
 
-        Edges outside `mask` carry what the `corrupted` prompt gives (it has equally many tokens);
-        without one the mean over the task's discovery prompts, or with `ablation="zero"` nothing.
+        Errors of dictionaries are parts like others (policy `in-graph`). Edges outside `mask` carry
+        what the `corrupted` prompt gives (it has equally many tokens); without one the mean over
+        the task's discovery prompts, or with `ablation="zero"` nothing.
         One row for each of the `top` tokens of either: token, logit_model, logit_circuit, p_model,
         p_circuit.
         """
         import torch
 
         from connectome import ablation as runs
-        from connectome import tokenizer, transformer
+        from connectome import site_dictionaries, tokenizer, transformer
 
         kind = ablation or ("mean" if corrupted is None else "counterfactual")
         handle = self.model.handle
-        cfg = _cfg(arrays.read_meta(self._scores))
-        network = transformer.load(handle.directory, cfg["model_dtype"], "cpu")
+        about = arrays.read_meta(self._scores)
+        folder = self.model.own / "dictionary"
+        files = [folder / site / "cfg.json" for site in about["beside"]]
+        network = transformer.load(
+            *(handle.directory, _cfg(about)["model_dtype"], "cpu"), site_dictionaries.read(files)
+        )
         words = tokenizer.load(handle.directory)
         ids = [tokenizer.encode_prompt(words, prompt)]
         others = [tokenizer.encode_prompt(words, corrupted)] if corrupted is not None else ids

@@ -11,7 +11,7 @@ the arithmetic is followed or refused. Adding a layout is adding one file.
 import importlib
 import json
 import pkgutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from connectome.errors import DataError
+from connectome.tensor_headers import shapes_of
 
 Shapes = Mapping[str, tuple[str, ...] | None]  # by name of sizes; None: any
 
@@ -42,6 +43,10 @@ class Plan:
     rescaled: bool = False  # topk chooses among h |decoder row|, and shows features in that scale
     any_case: bool = False  # tensors are stored under their names in any case
     origin: Mapping[str, Any] = field(default_factory=dict)  # what the settings say of the rest
+
+    def name_of(self, stored: str) -> str:
+        """Name among `shapes` of a tensor by the name under which it is stored."""
+        return stored.lower() if self.any_case else stored
 
 
 @cache
@@ -80,6 +85,80 @@ def check_options(layout: ModuleType, options: Mapping[str, bool], place: str) -
                 f"{place}: {name} cannot be said of a folder of {layout.NAME}; options there: "
                 f"{known}"
             )
+
+
+def plan_of(layout: ModuleType, folder: Path, options: Mapping[str, bool]) -> tuple[Plan, Path]:
+    """How a folder is read, and its file of tensors. Raises DataError for what is not handled."""
+    check_options(layout, options, str(folder))
+    path = next(folder / name for name in layout.WEIGHTS if (folder / name).exists())
+    return layout.plan(folder, options), path
+
+
+def check_folder(folder: Path, options: Mapping[str, bool], site: str, width: int | None) -> None:
+    """Raise DataError where a folder cannot be read, as far as that shows without its numbers.
+
+    Checked: layout, settings, and of safetensors names, shapes and length. `width` is that of the
+    model's stream, which every site has; None where it is not known.
+    """
+    here = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    plan, path = plan_of(layout_of(here, str(folder)), folder, options)
+    shapes = shapes_of(path)
+    sizes = plan.sizes if shapes is None else check_shapes(path, plan, shapes)
+    for name in ("d_in", "d_out"):
+        if width is not None and sizes.get(name, width) != width:
+            raise DataError(
+                f"{path}: {name} is {sizes[name]}, but {site} of the model has {width} channels; "
+                "the dictionary is of another model or site"
+            )
+
+
+def check_shapes(path: Path, plan: Plan, stored: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Sizes by name, of tensors whose names and shapes are what the plan asks for, else DataError.
+
+    stored: shapes by the names in the file.
+    """
+    found = {plan.name_of(name): shape for name, shape in stored.items()}
+    unknown = sorted(set(found) - set(plan.shapes))
+    missing = sorted(set(plan.shapes) - set(found) - set(plan.optional))
+    for name in unknown:
+        if name in plan.hints:
+            raise DataError(f"{path}: tensor {name!r} is not handled; {plan.hints[name]}")
+    if missing or unknown or len(found) < len(stored):
+        raise DataError(
+            f"{path}: {plan.architecture} needs the tensors "
+            f"{_listed(set(plan.shapes) - set(plan.optional))}"
+            + (f" (optional: {_listed(plan.optional)})" if plan.optional else "")
+            + f", and no others; the file has {_listed(stored)}"
+        )
+    sizes = dict(plan.sizes)
+    for name, shape in plan.shapes.items():
+        if name in found and shape is not None:
+            _check_shape(path, name, found[name], shape, sizes)
+    return sizes
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _check_shape(
+    path: Path,
+    name: str,
+    found: tuple[int, ...],
+    shape: tuple[str, ...],
+    sizes: dict[str, int],
+) -> None:
+    """Raise DataError for a shape that differs; a size that is not known yet is taken from it."""
+    if len(found) == len(shape):
+        for size, length in zip(shape, found, strict=True):
+            sizes.setdefault(size, length)
+    right = tuple(sizes.get(size, 0) for size in shape)
+    if found != right or 0 in found:
+        words = ", ".join(f"{size} = {sizes[size]}" for size in shape if size in sizes)
+        raise DataError(
+            f"{path}: tensor {name!r} has shape {list(found)}, where ({', '.join(shape)}) is "
+            f"right; settings and other tensors say {words or 'nothing of these'}"
+        )
 
 
 class Settings:

@@ -6,8 +6,10 @@ needs. NEEDED, where there is one, names the tables without which it says nothin
 are all that it reads. The package imports nothing outside the standard library; Jinja2 is loaded
 when a page is built.
 
-`plan` is what the configuration asks for: {"models": {name: {"trained", "tasks", "sites"}},
-"dictionaries": [...], "report": the section of the config}.
+`plan` is what the configuration asks for: {"models": {name: facts}, "native": name of the native
+dictionary, "report": the section of the config}. Facts of a model are `trained`, `tasks`,
+`dictionaries` (name: its `sites` and `tasks`, of those that are mapped) and `judged` (names of all
+that are made of features).
 """
 
 import importlib

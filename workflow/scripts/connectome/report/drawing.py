@@ -1,8 +1,9 @@
 """Figures inside the page: SVG as data, following the light or dark scheme of the reader."""
 
+import base64
+import io
 import re
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from connectome.plots.palette import THEME
@@ -37,111 +38,80 @@ def _size(svg: str) -> tuple[int, int]:
 
 
 def themed(svg: str) -> str:
-    """The figure with its fixed colours as variables that dark pages turn over.
+    """The figure in few bytes, its fixed colours as variables that dark pages turn over.
 
     The document type and the prologue go: an image needs neither, and both name remote addresses.
+    Text is left as it is, whatever it looks like.
     """
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = _small(_in_tags(svg, _STYLE, lambda found: _variables(found[0])))
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r">\s+<", "><", svg)
+    numbers = {name: f"i{n}" for n, name in enumerate(dict.fromkeys(_ID.findall(svg)))}
+    classes: dict[str, str] = {}  # by style: one that stands at many places is written once
+    svg = _TAG.sub(lambda found: _small(found[0], numbers, classes), svg)
+    svg = _PNG.sub(lambda found: indexed(found[0]), svg)
     rules = [";".join(f"--{row[0]}:{row[i]}" for row in THEME) for i in (1, 2)]
     style = (
         f"<style>:root{{{rules[0]}}}@media (prefers-color-scheme:dark){{:root{{{rules[1]}}}}}"
-        "text{font-family:system-ui,'DejaVu Sans',sans-serif!important}</style>"
+        "text{font-family:system-ui,'DejaVu Sans',sans-serif}"
+        f"{''.join(f'.{name}{{{style}}}' for style, name in classes.items())}</style>"
     )
     head = svg.index(">") + 1
     return svg[:head] + style + svg[head:]
 
 
-_TAG = re.compile(r"<[^<>]*>")
-_STYLE = re.compile(r' style="([^"]*)"')
+_TAG = re.compile(r"<[a-z][^>]*>")
+_ID = re.compile(r"<[^>]* id=\"([mp][0-9a-f]{10})\"")  # markers and clips, by their hash
+_PNG = re.compile(r"(?<=data:image/png;base64,)[\w+/=\s]+")
+_FAMILY = re.compile(r"font-family:[^;\"]*;? ?")
 
 
-def _in_tags(svg: str, pattern: re.Pattern[str], change: Callable[[re.Match[str]], str]) -> str:
-    """Replace a pattern inside tags alone: text of data may look like an attribute."""
-    return _TAG.sub(lambda tag: pattern.sub(change, tag[0]), svg)
+def _small(tag: str, numbers: Mapping[str, str], classes: dict[str, str]) -> str:
+    """A tag of a drawing in fewer bytes: lengths in hundredths of a point, no names nobody refers
+    to, and single quotes, which stay one byte in a data address."""
+    tag = re.sub(r'^<g id="[^"]*"', "<g", tag)
+    tag = re.sub(r' transform="rotate\(-0 [^"]*"', "", tag)
+    tag = re.sub(r' (?:d|x|y|points)="[^"]*"', lambda found: _coarse(found[0]), tag)
+    tag = re.sub(r"\b[mp][0-9a-f]{10}\b", lambda found: numbers.get(found[0], found[0]), tag)
+    tag = tag.replace("xlink:href", "href")
+    tag = re.sub(r' style="([^"]*)"', lambda found: _class(found[1], classes), tag)
+    return re.sub(r"=\"([^\"']*)\"", r"='\1'", tag)
 
 
-_IDENTITY = re.compile(r' transform="rotate\(-?0(?: [^"]*)?\)"')
-_PLACES = re.compile(r' (?:d|x|y|width|height|transform)="[^"]*"')
+def indexed(png: str) -> str:
+    """The same pixels of an image (base64) by numbers of a palette, where 256 colours are enough:
+    heat maps have few, and take a third of the bytes."""
+    from PIL import Image  # matplotlib brings it
+
+    image = Image.open(io.BytesIO(base64.b64decode(png)))
+    if image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+        return png
+    values = image.convert("RGB").tobytes()
+    pixels = [values[start : start + 3] for start in range(0, len(values), 3)]
+    numbers = {colour: number for number, colour in enumerate(sorted(set(pixels)))}
+    if len(numbers) > 256:
+        return png
+    small = Image.frombytes("P", image.size, bytes(map(numbers.__getitem__, pixels)))
+    small.putpalette(b"".join(numbers))
+    file = io.BytesIO()
+    small.save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
-def _small(svg: str) -> str:
-    """The same drawing in about half the bytes.
-
-    Numbers to a hundredth of a point, repeated styles as classes, short names, no groups without
-    a purpose, and quotes that need no escape in the page.
-    """
-    svg = re.sub(r">\s+<", "><", svg)
-    svg = _in_tags(svg, _IDENTITY, lambda found: "")
-    svg = _in_tags(svg, _PLACES, lambda found: _coarse(found[0]))
-    svg = _ungrouped(_classes(_renamed(svg)))
-    return _TAG.sub(lambda tag: tag[0] if "'" in tag[0] else tag[0].replace('"', "'"), svg)
+def _class(style: str, classes: dict[str, str]) -> str:
+    short = re.sub(r"([:;,])\s+", r"\1", _variables(_FAMILY.sub("", style)))
+    return f' class="{classes.setdefault(short, f"s{len(classes)}")}"'
 
 
 def _coarse(attribute: str) -> str:
-    text = re.sub(r"-?\d+\.\d+", lambda found: _number(found[0]), attribute)
-    if text.startswith(" d="):  # the letters of a path need no blanks, and break its lines
-        text = re.sub(r'\s*([A-Za-z])\s*(?=[-\d])|\s+(?=")', lambda found: found[1] or "", text[4:])
-        text = f' d="{text}'
-    return re.sub(r"\s*\n\s*", " ", text)
-
-
-def _number(text: str) -> str:
-    return f"{float(text):.2f}".rstrip("0").rstrip(".")
-
-
-def _ungrouped(svg: str) -> str:
-    """Without the groups that carry no attribute."""
-    kept: list[str] = []
-    opened: list[bool] = []
-    for part in re.split(r"(<g>|<g [^>]*>|</g>)", svg):
-        if part == "</g>":
-            if opened.pop():
-                kept.append(part)
-        elif part == "<g>" or part.startswith("<g "):
-            opened.append(part != "<g>" and not part.endswith("/>"))
-            if part != "<g>":
-                kept.append(part)
-        else:
-            kept.append(part)
-    return "".join(kept)
-
-
-_NAME = re.compile(r' id="([^"]*)"')
-_REFERENCE = re.compile(r'(href="|url\()#([^")]*)')
-
-
-def _renamed(svg: str) -> str:
-    """Names that something refers to, by their order; the others are dropped."""
-    names = dict.fromkeys(
-        found[2] for tag in _TAG.findall(svg) for found in _REFERENCE.finditer(tag)
-    )
-    short = {name: f"i{number}" for number, name in enumerate(names)}
-    svg = _in_tags(
-        svg, _NAME, lambda found: f' id="{short[found[1]]}"' if found[1] in short else ""
-    )
-    return _in_tags(svg, _REFERENCE, lambda found: f"{found[1]}#{short[found[2]]}")
-
-
-def _classes(svg: str) -> str:
-    """Styles that more than one element has, once in the head of the drawing."""
-    styles = Counter(style for tag in _TAG.findall(svg) for style in _STYLE.findall(tag))
-    repeated = [style for style, count in styles.items() if count > 1]
-    names = {style: f"c{number}" for number, style in enumerate(repeated)}
-
-    def named(found: re.Match[str]) -> str:
-        return f' class="{names[found[1]]}"' if found[1] in names else found[0]
-
-    svg = _in_tags(svg, _STYLE, named)
-    rules = "".join(f".{name}{{{style}}}" for style, name in names.items())
-    head = svg.index(">") + 1
-    return f"{svg[:head]}<style>{rules}</style>{svg[head:]}" if rules else svg
+    text = re.sub(r"-?\d+\.\d{2,}", lambda found: f"{float(found[0]):.2f}", attribute)
+    text = re.sub(r"(\.\d*?)0+\b", r"\1", text)
+    text = re.sub(r"\.(?!\d)", "", text)
+    text = re.sub(r'\s*\n\s*|\s+(?=")', lambda found: " " if "\n" in found[0] else "", text)
+    return re.sub(r" ?([A-Za-z]) ", r"\1", text) if text.startswith(" d=") else text
 
 
 def _variables(style: str) -> str:
     """Colours of one style attribute as variables; text of the figure is never touched."""
     for name, light, _ in THEME:
         style = style.replace(light, f"var(--{name})")
-    style = re.sub(r"font-family: [^;\"]*;? ?", "", style)  # the drawing has one for all
-    return re.sub(r"([:;]) ", r"\1", style)
+    return style

@@ -13,7 +13,7 @@ from connectome.tabulate.identity import Row, share
 PATH = "{model}/{dictionary}/{run}/{site}"
 NAMES = ("model", "dictionary", "run", "site")
 OWN = "dictionary"
-_TRAINED = ("transcoder", "skip", "features")
+_FORM = ("activation", "transcoder", "skip", "features")
 _QUALITY = (
     *("l0", "l0_low", "l0_median", "l0_high", "l1"),
     *("explained_variance", "cosine", "bias", "norm_ratio"),
@@ -29,7 +29,7 @@ COLUMNS = (
     "status",
     "reason",
     "architecture",
-    *_TRAINED,
+    *_FORM,
     "k",
     "seed",
     "trained_tokens",
@@ -99,7 +99,7 @@ def _row(
     undefined = {**record.get("undefined", {}), **loss.get("undefined", {})}
     row = dict.fromkeys(COLUMNS) | names | {"kind": OWN}
     row |= {name: record.get(name) for name in ("status", "reason", "documents", "tokens")}
-    row |= {name: about[name] for name in _TRAINED}
+    row |= {name: about[name] for name in _FORM}
     row |= {"architecture": settings.get("architecture", about["architecture"]), "k": k}
     row |= {"seed": training.get("seed"), "trained_tokens": settings.get("tokens")}
     row |= {name: quality.get(name) for name in _QUALITY}

@@ -1,15 +1,18 @@
-"""rois.csv: every ROI and how tightly it moves; roi_scores.csv: its part in each task.
+"""rois.csv: every ROI and how tightly it moves; roi_scores.csv: its part in each task;
+roi_sizes.csv: how much of that is its size.
 
 Parts of the control partitions stand beside the ROIs, measured in the same way.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from connectome.moments import Found, correlations
-from connectome.tabulate.identity import Row
+from connectome.tabulate.identity import Row, share
 
 COLUMNS = (
     "model",
@@ -38,9 +41,22 @@ SCORE_COLUMNS = (
     "score",
     "se",
     "share",
+    "active",
+    "mean",
+    "mean_active",
+)
+# A ROI's score as the sum over its members, per member, per member that is active in the task:
+# sums favour large ROIs, dividing by size penalises those of sparse features.
+NORMALISATIONS = ("score", "mean", "mean_active")
+SIZE_COLUMNS = (
+    *("model", "dictionary", "partition", "method", "normalisation"),
+    *("tasks", "parts", "spearman", "spearman_lo", "spearman_hi"),
 )
 _STABILITY = {"rois": "stability", "rois_attribution": "stability_attribution"}
 _DRAWS = 99
+_SINGLE = re.compile(
+    r"\.[nf](\d+)$"
+)  # exchange name of a feature: `m2.n17`, of a dictionary `m2.f17`
 
 
 def kinds(partitions: Iterable[str], meta: Mapping[str, Any]) -> dict[str, str]:
@@ -146,24 +162,89 @@ def _mean_stability(
 
 
 def score_rows(
-    circuits: Iterable[tuple[Mapping[str, str], Iterable[Mapping[str, Any]]]], method: str
+    circuits: Iterable[tuple[Mapping[str, str], Iterable[Mapping[str, Any]]]],
+    labels: Mapping[tuple[str, str], Mapping[str, list[Any]]],
+    method: str,
 ) -> list[Row]:
-    """Scores of the parts of every labelling under one method, with share of the sum of |score|."""
+    """Scores of the parts of every labelling under one method, with share of the sum of |score|.
+
+    labels: columns of the partitions file by (model, dictionary). `mean` is the score per member,
+    `active` the members that make any difference to the task by their own score (of partition
+    `features`, where that was scored), `mean_active` the score per such member.
+    """
     result: list[Row] = []
     for names, nodes in circuits:
-        kept = [row for row in nodes if row["method"] == method and row["partition"] != "features"]
+        of_method = [row for row in nodes if row["method"] == method]
+        kept = [row for row in of_method if row["partition"] != "features"]
+        singles = [row for row in of_method if row["partition"] == "features"]
+        counts = _active(singles, labels[names["model"], names["dictionary"]])
         totals: dict[str, float] = {}
         for row in kept:
             size = abs(row["score"] or 0.0)
             totals[row["partition"]] = totals.get(row["partition"], 0.0) + size
         for row in kept:
-            total = totals[row["partition"]]
-            score = row["score"]
-            share = abs(score) / total if total and score is not None else None
+            score, active = row["score"], counts.get((row["partition"], row["node"]))
             result.append(
-                dict(names) | {name: row[name] for name in NODE_COLUMNS} | {"share": share}
+                dict(names)
+                | {name: row[name] for name in NODE_COLUMNS}
+                | {"share": _per(score and abs(score), totals[row["partition"]]), "active": active}
+                | {"mean": _per(score, row["features"]), "mean_active": _per(score, active)}
             )
     return result
+
+
+def _per(score: float | None, of: float | None) -> float | None:
+    return None if score is None or of is None else share(score, of)
+
+
+def _active(
+    singles: Iterable[Mapping[str, Any]], labels: Mapping[str, list[Any]]
+) -> dict[tuple[str, str], int]:
+    """Members with a score other than 0, by partition and node; a part without any has 0."""
+    scored = {
+        (row["site"], int(found[1])): bool(row["mean_abs"])
+        for row in singles
+        if (found := _SINGLE.search(row["node"]))
+    }
+    counts: dict[tuple[str, str], int] = {}
+    for partition in labels.keys() - {"site", "feature", *_STABILITY.values()} if scored else ():
+        places = zip(labels["site"], labels["feature"], labels[partition], strict=True)
+        for site, feature, part in places:
+            if part is not None and part >= 0:
+                key = partition, part_name(site, part)
+                counts[key] = counts.get(key, 0) + scored.get((site, feature), False)
+    return counts
+
+
+def size_rows(scores: Iterable[Row]) -> list[Row]:
+    """Rank correlation of |score| and size over the ROIs of a task, for each normalisation.
+
+    Median, least and most over tasks; `parts` is the least number of ROIs of a task. A task counts
+    where sizes and scores of at least three ROIs differ.
+    """
+    groups: dict[tuple[str, ...], dict[str, list[Row]]] = {}
+    for row in scores:
+        if row["active"] is not None:
+            key = tuple(str(row[name]) for name in SIZE_COLUMNS[:4])
+            groups.setdefault(key, {}).setdefault(row["task"], []).append(row)
+    result: list[Row] = []
+    for key, tasks in groups.items():
+        for name in NORMALISATIONS:
+            of_tasks = [
+                [(abs(row[name]), row["features"]) for row in rows if row[name] is not None]
+                for rows in tasks.values()
+            ]
+            usable = [pairs for pairs in of_tasks if _varies(pairs)]
+            found = [float(spearmanr(*zip(*pairs, strict=True)).statistic) for pairs in usable]
+            values: list[Any] = [len(usable), None, None, None, None]
+            if usable:
+                values[1:] = min(map(len, usable)), float(np.median(found)), min(found), max(found)
+            result.append(dict(zip(SIZE_COLUMNS, (*key, name, *values), strict=True)))
+    return result
+
+
+def _varies(pairs: list[tuple[float, int]]) -> bool:
+    return len(pairs) >= 3 and all(len(set(side)) > 1 for side in zip(*pairs, strict=True))
 
 
 NODE_COLUMNS = ("partition", "method", "node", "site", "features", "score", "se")

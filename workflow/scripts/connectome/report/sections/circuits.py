@@ -23,7 +23,7 @@ def _figure(names: Mapping[str, str]) -> str:
 
 def inputs(plan: Mapping[str, Any]) -> list[str]:
     """Files of the results folder that this section reads."""
-    tables = ["circuits", "agreement", "roi_scores", "sizes", "summary"]
+    tables = ["circuits", "agreement", "roi_scores", "roi_sizes", "sizes", "summary"]
     drawn = [_figure(names) for names in _circuits(plan)]
     return [f"tables/{name}.csv" for name in tables] + [f"figures/{name}.svg" for name in drawn]
 
@@ -59,4 +59,10 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
             row["partition"] for row in agreement.where(model=model, dictionary=dictionary)
         )
     ]
-    return {"figures": figures, "edges": edges, "agreement": agreement, "compared": compared}
+    return {
+        "figures": figures,
+        "edges": edges,
+        "agreement": agreement,
+        "compared": compared,
+        "by_size": results.table("roi_sizes"),
+    }

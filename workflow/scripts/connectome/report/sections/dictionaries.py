@@ -12,8 +12,7 @@ def _pairs(plan: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {"model": model, "dictionary": dictionary}
         for model, facts in plan["models"].items()
-        for dictionary in facts["dictionaries"]
-        if dictionary != plan["native"]
+        for dictionary in facts["judged"]
     ]
 
 
