@@ -263,4 +263,4 @@ def test_a_run_without_failures_says_so(folder, shown):
             change(folder, "summary.csv", i, "value", "0")
         if row["key"] == "task_cannot":
             change(folder, "summary.csv", i, "key", "task_could")
-    assert "Nothing was refused, and nothing met its null." in shown().classed("failed")[0]["text"]
+    assert "No task, site or circuit was refused or missed." in shown().classed("failed")[0]["text"]
