@@ -48,7 +48,7 @@ def write(root: Path) -> None:
     ]  # fmt: skip
     tables.write_csv(root / "tables" / "edge_scores.csv", rows, SCORE_COLUMNS)
     shares = [
-        NAMES | {
+        dict.fromkeys(NODE_COLUMNS, "") | NAMES | {
             "node": node, "site": site[i], "features": 3, "score": float(out[i]), "se": 0.0,
             "share": float(out[i]) / total,
             **dict.fromkeys(("active", "mean", "mean_active")),

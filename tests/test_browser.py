@@ -257,6 +257,7 @@ def test_the_page_is_light_when_it_opens(visit):
 def test_print_shows_every_figure(visit):
     page = visit()
     page.emulate_media(media="print")
+    page.locator("#circuits figure >> nth=-1").wait_for()  # what pickers put away comes back
     figures = page.locator("#circuits figure")
     assert figures.count() == page.locator("#circuits figure:visible").count()
     assert not page.locator("nav").is_visible()
