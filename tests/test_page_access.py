@@ -84,6 +84,7 @@ FOCUSED = """() => {
   const style = getComputedStyle(node), box = node.getBoundingClientRect();
   window.visited ??= new Map();
   const known = visited.has(node);
+  const inner = node instanceof SVGElement ? box.width / 2 : 2; // a circle has no corner
   visited.set(node, true);
   return {
     section: node.closest("section")?.id ?? node.closest("nav, .skip")?.tagName.toLowerCase(),
@@ -93,8 +94,8 @@ FOCUSED = """() => {
     seen: box.width > 0 && box.bottom > 0 && box.top < innerHeight
       && box.right > 0 && box.left < innerWidth,
     covered: !node.contains(document.elementFromPoint(
-      Math.min(Math.max(box.left + 2, 0), innerWidth - 1),
-      Math.min(Math.max(box.top + 2, 0), innerHeight - 1))),
+      Math.min(Math.max(box.left + inner, 0), innerWidth - 1),
+      Math.min(Math.max(box.top + inner, 0), innerHeight - 1))),
   };
 }"""
 
@@ -210,9 +211,10 @@ def test_hostile_text_is_text_in_every_section(visit, hostile):  # noqa: F811
         said[name] = page.locator(f"#{name}").text_content()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
     assert page.evaluate("window.__pwned") is None
-    assert page.evaluate("document.scripts.length") == 2
-    made = page.locator("img:not([src^='data:image/svg+xml,']), main script, main [onerror]")
-    assert made.count() == 0
+    data = "[type='application/json'], [type='text/plain']"
+    assert page.locator(f"script:not({data})").count() == 1
+    made = "img:not([src^='data:image/svg+xml,']), main script:not([type]), main [onerror]"
+    assert page.locator(made).count() == 0
     shown = ("</script><!--<script>", '"><img src=x onerror=1>', "=1+1", "&lt;b&gt;")
     for name in ("tasks", "rois", "cards", "feature_cards", "appendix"):
         assert all(text in said[name] for text in shown), name

@@ -323,6 +323,7 @@ def test_heat_maps_keep_every_pixel_in_fewer_bytes():
 
 
 def test_figures_follow_the_colour_scheme_but_their_text_is_never_touched():
+    hostile = '#ffffff 1.23456 x="1.23456" style="fill: #ffffff" id="m1" url(#m2) a: b'
     svg = (
         '<?xml version="1.0"?><svg width="72pt" height="36pt"><g id="a">'
         '<path d="M 1.23456 2.000 \nL 0.5 10 " style="fill: #ffffff; stroke: #1b1f24"/>'

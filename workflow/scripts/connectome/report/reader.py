@@ -113,7 +113,7 @@ class Results:
         Unlike `table` it is not repeated under "Tables". Raises DataError where it is damaged.
         """
         file = self._root / path
-        if not file.is_file():
+        if not self._is_there(path):
             return None
         try:
             with open(file, encoding="utf-8", newline="") as text:
