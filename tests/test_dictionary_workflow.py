@@ -178,7 +178,7 @@ def stale(results, tmp_path, **changes):
 def test_what_is_measured_of_dictionaries_reruns_no_training(quick_results, tmp_path):
     assert stale(quick_results, tmp_path, dictionary_quality={"loss_tokens": 700}) == {
         *("evaluate_dictionary", "tabulate_dictionaries", "plot_dictionaries"),
-        *("build_report", "record_provenance"),
+        *("tabulate_summary", "build_report", "record_provenance"),
     }
 
 

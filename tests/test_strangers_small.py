@@ -41,7 +41,7 @@ def page(small):
 def test_ten_prompts_one_document_and_one_layer_are_said_on_the_page(small, page):
     words = re.sub(r"\s+", " ", page.text)
     assert "10 distinct prompts" in words
-    assert re.search(r"The model has 1 layer, \d+ heads? in each", words)
+    assert re.search(r"\b1 layer of 2 heads", words)
     assert len(tables.read_table(small / "one/corpus.parquet")) == 1
     assert arrays.read_json(small / "one/model.json")["layers"] == 1
     assert not re.search(r"\b(nan|NaN|inf|None|Traceback)\b", words)
@@ -99,7 +99,7 @@ def test_hostile_tokens_are_text_on_the_page_and_nothing_else(small, page):
         assert visible(json.loads(row["clean"])) in page.text
     assert page.names.isdisjoint({"onerror", "img/src"}) and "{{model}}" in page.text
     raw = (small / "report.html").read_text(encoding="utf-8")
-    assert raw.count("</script>") == raw.count("<script") == 2
+    assert raw.count("</script>") == raw.count("<script") and raw.count("<script>") == 1
     assert "alert(1)</script>" not in raw and "\u2028" not in raw and "\u202e" not in raw
 
 

@@ -40,8 +40,9 @@ rule copy_table:
 
 rule copy_figure:
     input: "<results>/tables/rois.csv"
-    output: "<results>/figures/{name}.svg"
-    shell: "echo '<svg width=\\"72pt\\" height=\\"36pt\\"></svg>' > {output:q}"
+    output: "<results>/figures/{name}.{kind}"
+    wildcard_constraints: kind="svg|json|csv"
+    shell: "sh copy_figure.sh {wildcards.name} {wildcards.kind} {output:q}"
 
 include: "rules/report.smk"
 include: "rules/unfinished.smk"
@@ -54,6 +55,12 @@ if grep -qx -e "$1" -e all broken.txt; then
     exit 1
 fi
 cp "$(head -n 1 source.txt)/$1.csv" "$2"
+"""
+
+# The drawing of that name, or, of a site that the synthetic results have not, of another site.
+COPY_FIGURE = r"""
+of="$(head -n 1 source.txt)/../figures"
+cp "$of/$1.$2" "$3" 2>/dev/null || cp "$(ls "$of"/covariance.*."$2" | head -n 1)" "$3"
 """
 
 
@@ -71,6 +78,7 @@ def folder(tmp_path_factory):
     (folder / "workflow/report").symlink_to(FRAGMENTS)
     (folder / "plan.json").write_text(json.dumps(SMALL))
     (folder / "copy.sh").write_text(COPY)
+    (folder / "copy_figure.sh").write_text(COPY_FIGURE)
     (folder / "source.txt").write_text(str(report_chain.results() / "tables"))
     return folder
 
@@ -209,7 +217,7 @@ def test_a_section_without_a_figure_shows_the_rest():
     path = "figures/covariance.demo.neurons.mlp.0.activation.svg"
     text = build.build(report_chain.results(), SMALL, FRAGMENTS, left(path))
     body = text.split('<section id="covariance"')[1].split("</section>")[0]
-    assert "fit_sbm" in body and "<data" in body and "attribution.csv" in body
+    assert "fit_sbm" in body and "<data" in body and 'data-kind="attribution"' in body
 
 
 def test_a_finished_page_has_nothing_of_it():
