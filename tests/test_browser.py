@@ -3,17 +3,14 @@
 Chromium is looked for on PATH. Without one these tests skip, and fail where CI is set.
 """
 
-import os
 import random
-import shutil
 
 import pytest
 
+import browsers
 import report_chain
 from synthetic_results import CANNOT, NASTY
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 SECTIONS = [
     "summary",
     "tasks",
@@ -30,17 +27,9 @@ SECTIONS = [
 
 @pytest.fixture(scope="module")
 def browser():
-    if CHROMIUM is None:
-        reason = "NO BROWSER: chromium is not on PATH, the page was NOT tested in one"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    sync_api = pytest.importorskip("playwright.sync_api")
     report_chain.page()
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with browsers.launched("the page") as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+import browsers
 import large_circuit
 import report_chain
 from conftest import ROOT
@@ -17,7 +18,6 @@ from connectome.plots.palette import DEFAULT
 from connectome.report import build, squeeze
 from report_chain import MODEL
 from synthetic_results import DICTIONARY, NASTY
-from test_browser import CHROMIUM, FLAGS
 
 MAP = "#task=ioi&site=mlp.0&kind=activation"
 SPEED = float(os.environ.get("REPORT_SPEED_FACTOR", "1"))
@@ -26,18 +26,10 @@ FIRST = {"model": MODEL, "dictionary": DICTIONARY, "task": "ioi", "partition": "
 
 @pytest.fixture(scope="module")
 def chromium():
-    if CHROMIUM is None:
-        reason = "NO BROWSER: chromium is not on PATH, the explorer was NOT tested in one"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    sync_api = pytest.importorskip("playwright.sync_api")
     report_chain.page()
-    with sync_api.sync_playwright() as playwright:
-        flags = [*FLAGS, "--enable-precise-memory-info", "--js-flags=--expose-gc"]
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    flags = "--enable-precise-memory-info", "--js-flags=--expose-gc"
+    with browsers.launched("the explorer", *flags) as found:
         yield found
-        found.close()
 
 
 def complains(message):
