@@ -143,7 +143,7 @@ BAD = {
     "old settings": (old_layout, "activation_fn_str.*'bogus'"),
     "truncated": (truncated, r"sae_weights\.safetensors is damaged.*its header promises"),
     "a pickle": (pickled, r"no dictionary; files seen: sae_weights\.pkl"),
-    "nothing": (lambda f: None, "no dictionary; files seen: none"),
+    "nothing": (lambda f: None, "foreign is no folder"),
 }
 
 

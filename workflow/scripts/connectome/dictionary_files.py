@@ -51,9 +51,7 @@ def read(
     Raises DataError.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; a dictionary lies in one of its own")
-    layout = dictionary_formats.layout_of([path.name for path in folder.iterdir()], str(folder))
+    layout = dictionary_formats.layout_of(dictionary_formats.files_in(folder), str(folder))
     plan, path = dictionary_formats.plan_of(layout, folder, options or {})
     tensors = _checked(path, plan, read_tensors(path))
     fields = plan.build(tensors)

@@ -76,6 +76,13 @@ def layout_of(files: Collection[str], place: str) -> ModuleType:
     raise DataError(f"{place} holds no dictionary; files seen: {seen}; looked for: {known}")
 
 
+def files_in(folder: Path) -> list[str]:
+    """Names of the files of a folder. Raises DataError where it is none."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; a dictionary lies in one of its own")
+    return [path.name for path in folder.iterdir()]
+
+
 def check_options(layout: ModuleType, options: Mapping[str, bool], place: str) -> None:
     """Raise DataError for an option that says nothing about such a folder."""
     for name in options:
@@ -100,8 +107,7 @@ def check_folder(folder: Path, options: Mapping[str, bool], site: str, width: in
     Checked: layout, settings, and of safetensors names, shapes and length. `width` is that of the
     model's stream, which every site has; None where it is not known.
     """
-    here = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    plan, path = plan_of(layout_of(here, str(folder)), folder, options)
+    plan, path = plan_of(layout_of(files_in(folder), str(folder)), folder, options)
     shapes = shapes_of(path)
     sizes = plan.sizes if shapes is None else check_shapes(path, plan, shapes)
     for name in ("d_in", "d_out"):
