@@ -15,7 +15,7 @@ import report_chain
 from conftest import ROOT
 from connectome import tables
 from connectome.plots.palette import DEFAULT
-from connectome.report import build, squeeze
+from connectome.report import build
 from report_chain import MODEL
 from synthetic_results import DICTIONARY, NASTY
 
@@ -314,24 +314,12 @@ def test_hostile_names_stay_text(visit, tmp_path):
 def test_code_and_styles_stay_within_their_budget():
     fragments = ROOT / "workflow" / "report"
     script = build._script(fragments)
-    style = squeeze.style(
-        build._theme(DEFAULT) + (fragments / "style.css").read_text(encoding="utf-8")
-    )
+    style = build._style(fragments, DEFAULT)
     assert len(script.encode()) + len(style.encode()) <= 60_000
     for text in (script, style):
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", text
         )
-
-
-def test_squeezing_keeps_strings_templates_and_expressions():
-    source = 'const a = `x  ${ b ? `// ${c}  y` : "  /* z */" }  `; // gone\n'
-    source += "f((x) => { g(); });\nconst d = /[/ ] \"'/g.test(e) / 2 / f;\nreturn /x y/;\n"
-    source += "let g = h + +i\nj()\n(k)\n"
-    assert squeeze.script(source) == (
-        'const a=`x  ${b?`// ${c}  y`:"  /* z */"}  `;f(x=>{g()});const d=/[/ ] "\'/g.test(e)/2/f;'
-        "return/x y/;let g=h+ +i\nj()\n(k)\n"
-    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

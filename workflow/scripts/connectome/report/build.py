@@ -8,7 +8,7 @@ from typing import Any
 from connectome.command import atomic
 from connectome.errors import DataError
 from connectome.plots.palette import DEFAULT, SERIES, theme
-from connectome.report import drawing, marks, sections, squeeze
+from connectome.report import drawing, marks, sections
 from connectome.report.marks import Html
 from connectome.report.reader import Line, Results, Table
 from connectome.report.unfinished import Unfinished
@@ -72,9 +72,7 @@ def build(
     page = environment.get_template("page.html").render(
         title=title,
         policy=_POLICY,
-        style=Html(
-            squeeze.style(_theme(palette) + (fragments / "style.css").read_text(encoding="utf-8"))
-        ),
+        style=Html(_style(fragments, palette)),
         script=Html(_script(fragments)),
         parts=parts,
         data=marks.script_json(data),
@@ -140,7 +138,24 @@ def _script(fragments: Path) -> str:
     names = [module.__name__.rpartition(".")[2] for module in sections()]
     own = [fragments / "sections" / f"{name}.js" for name in names]
     files = [fragments / "report.js", *(file for file in own if file.is_file())]
-    return squeeze.script("\n".join(file.read_text(encoding="utf-8") for file in files))
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    return minified(text, "application/javascript")
+
+
+def _style(fragments: Path, palette: str) -> str:
+    """The style sheet of the page in the colours of a palette."""
+    text = _theme(palette) + (fragments / "style.css").read_text(encoding="utf-8")
+    return minified(text, "text/css")
+
+
+def minified(text: str, kind: str) -> str:
+    """A script or a style sheet as short as it means the same.
+
+    Raises ValueError for one that no browser would read.
+    """
+    import minify
+
+    return minify.string(kind, text)
 
 
 def _theme(palette: str) -> str:
