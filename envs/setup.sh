@@ -63,6 +63,7 @@ if ! cmp -s requirements.lock .venv/requirements.lock; then
     # what a killed set-up left half made is made again
     .venv/bin/python -m pip --version > /dev/null 2>&1 || python3 -m venv --clear .venv
     .venv/bin/python -m pip install -q --upgrade pip
-    .venv/bin/python -m pip install -q -r requirements.lock
-    cp requirements.lock .venv/requirements.lock
+    cp requirements.lock .venv/installing.lock  # what is installed is noted, whatever is edited meanwhile
+    .venv/bin/python -m pip install -q -r .venv/installing.lock
+    mv .venv/installing.lock .venv/requirements.lock
 fi
