@@ -212,6 +212,7 @@ def _write_site(folder: Path, site: str, d: int, kind: str, rng: np.random.Gener
     samples = 400
     hidden = rng.standard_normal((samples, blocks))
     values = 0.8 * hidden[:, labels] * rng.choice([-1, 1], d) + rng.standard_normal((samples, d))
+    values[np.arange(samples)[:, None] < np.arange(d) % 7] = 0.0  # some are active less often
     values[:, -1] = 0.0
     labels[-1] = -2
     labels[-2] = -1

@@ -20,7 +20,6 @@ from report_chain import MODEL
 from synthetic_results import DICTIONARY, NASTY
 
 MAP = "#task=ioi&site=mlp.0&kind=activation"
-SPEED = float(os.environ.get("REPORT_SPEED_FACTOR", "1"))
 FIRST = {"model": MODEL, "dictionary": DICTIONARY, "task": "ioi", "partition": "heads"}
 
 
@@ -209,6 +208,177 @@ def test_the_map_reads_the_cells_of_its_table(visit):
     assert sorted(int(text) for of_bin in bins for text in of_bin) == list(range(39))
 
 
+def site_of(name):
+    layer = re.match(r"([am])(\d+)", name)
+    return {"a": "attn", "m": "mlp"}[layer[1]] + f".{layer[2]}" if layer else name
+
+
+def test_collapsed_edges_are_sums_over_the_table(visit):
+    page = visit("#task=ioi&t=100&c=modules")
+    sums, absolute = {}, {}
+    for row in scores(**FIRST):
+        ends = site_of(row["src"]), site_of(row["dst"])
+        ends = tuple({"input": "embed"}.get(end, end) for end in ends)
+        sums[ends] = sums.get(ends, 0) + float(row["score"])
+        absolute[ends] = absolute.get(ends, 0) + abs(float(row["score"]))
+    page.locator(".explorer details summary").click()
+    page.locator(".explorer tbody tr").nth(len(sums) - 1).wait_for()
+    shown = [
+        line.locator("td").all_text_contents()
+        for line in page.locator(".explorer tbody tr").all()
+    ]  # fmt: skip
+    assert {(line[1], line[2]) for line in shown} == set(sums)
+    for line in shown:
+        for text, of in ((line[3], sums), (line[-1], absolute)):
+            value = float(text.replace("\u2212", "-"))
+            assert value == pytest.approx(of[line[1], line[2]], rel=6e-4, abs=1e-6)
+    assert any(absolute[ends] > 1.01 * abs(sums[ends]) for ends in sums)
+    page.mouse.click(*at_node(page, "mlp.0"))
+    assert "r=mlp.0&t=100&c=modules" in settled(page, "r=mlp.0")
+    first = next(line for line in shown if line[2] == "mlp.0")
+    tip = page.locator(".explorer .tip").text_content()
+    assert f"sum {first[3]}, of |score| {first[-1]}" in tip
+
+
+def test_collapsing_to_a_level_joins_the_regions_of_a_group(visit):
+    page = visit("#task=ioi&partition=rois_attribution&c=1&t=100")
+    names = page.evaluate("connectome.shownCircuit().names")
+    levels = tables.read_csv(report_chain.results() / "tables" / "levels.csv")
+    groups = {
+        (row["site"], row["part"])
+        for row in levels
+        if row["kind"] == "attribution" and row["level"] == "1" and int(row["part"]) >= 0
+        and (row["model"], row["dictionary"]) == (names[0], names[1])
+    }  # fmt: skip
+    assert groups
+    for site, part in groups:
+        name = f"{site[0]}{site.split('.')[1]}.1.{part}"
+        assert page.evaluate("name => connectome.position(name)", name), name
+        page.evaluate("name => connectome.update({ r: name })", name)
+        assert page.evaluate("connectome.shownCircuit().selected") == [name]
+    page.locator(".explorer select").first.select_option("")
+    assert settled(page, "partition=rois_attribution&r=[^&]*&t=100$")
+    assert len(page.evaluate("connectome.shownCircuit().selected")) > 0
+
+
+def test_the_map_zooms_and_gives_what_it_shows(visit, tmp_path):
+    page = visit("#site=mlp.0&kind=activation", explorer=False)
+    page.locator("#covariance h2").evaluate("node => node.scrollIntoView()")
+    page.locator(".map").scroll_into_view_if_needed()
+    box = page.locator(".map").bounding_box()
+    rows = tables.read_csv(report_chain.results() / "figures"
+                           / f"covariance.{MODEL}.{DICTIONARY}.mlp.0.activation.csv")  # fmt: skip
+    size = 1 + max(int(row["j"]) for row in rows if row["mark"] == "cell")
+    cell = box["width"] / size
+    page.mouse.move(box["x"] + 3.5 * cell, box["y"] + 5.5 * cell)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 12.5 * cell, box["y"] + 12.5 * cell, steps=3)
+    page.mouse.up()
+    for kind in ("CSV", "PNG"):
+        with page.expect_download() as download:
+            page.locator(".mapper").get_by_role("button", name=f"Download {kind}").click()
+        download.value.save_as(tmp_path / kind)
+    r = {
+        (int(row["i"]), int(row["j"])): float(row["r"]) for row in rows if row["mark"] == "cell"
+    }  # fmt: skip
+    bins = {int(row["i"]): f"mlp.0:{row['text']}" for row in rows if row["mark"] == "bin"}
+    shown = tables.read_csv(tmp_path / "CSV")
+    wanted = [(a, b) for a in range(5, 15) for b in range(3, 13)]
+    assert [(row["row"], row["column"]) for row in shown] == [(bins[a], bins[b]) for a, b in wanted]
+    for row, (a, b) in zip(shown, wanted, strict=True):
+        assert abs(float(row["r"]) - r[min(a, b), max(a, b)]) <= 0.5 / 127 + 0.005
+    head = (tmp_path / "PNG").read_bytes()
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    assert int.from_bytes(head[16:20], "big") == page.locator(".map canvas").nth(1).evaluate(
+        "node => node.width"
+    )
+    page.locator(".map canvas").nth(1).focus()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("button", name="Whole map").is_hidden()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("+")
+    assert page.get_by_role("button", name="Whole map").is_visible()
+
+
+def test_the_map_is_cut_at_a_level_and_ordered_by_firing(visit):
+    page = visit("#site=mlp.0&kind=activation&o=parts.1", explorer=False)
+    page.locator("#covariance h2").evaluate("node => node.scrollIntoView()")
+    page.locator(".tree button").first.wait_for()
+    texts = page.locator(".tree button").all_text_contents()
+    assert any(text.startswith("level 1") for text in texts)
+    assert not any(re.match(r"m0\.r\d", text) for text in texts)
+    page.locator(".mapper select").select_option("density")
+    assert settled(page, "o=density")
+    rows = tables.read_csv(report_chain.results() / "figures"
+                           / f"covariance.{MODEL}.{DICTIONARY}.mlp.0.activation.csv")  # fmt: skip
+    active = {row["i"]: float(row["text"]) for row in rows if row["mark"] == "active"}
+    bins = [row for row in rows if row["mark"] == "bin"]
+    most = max(bins, key=lambda row: active[row["i"]])
+    page.locator(".map canvas").nth(1).focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowDown")
+    named = page.locator(".mapper .hint").first.text_content().split(" (")[0]
+    assert named == f"2 features from mlp.0:{most['text'].split()[0]}"
+    page.locator(".mapper input[type=search]").fill("m0.r1")
+    assert page.locator(".tree .found").first.text_content().startswith("m0.r1")
+
+
+def test_curves_give_their_points_and_their_drawing(visit, tmp_path):
+    page = visit()
+    page.locator(".curves").evaluate("node => node.scrollIntoView()")
+    page.locator(".curves circle").first.wait_for()
+    for kind in ("CSV", "SVG"):
+        with page.expect_download() as download:
+            page.locator(".curves").get_by_role("button", name=f"Download {kind}").click()
+        download.value.save_as(tmp_path / kind)
+    rows = tables.read_csv(report_chain.results() / "tables" / "faithfulness.csv")
+    wanted = {name: FIRST[name] for name in ("model", "dictionary", "task")}
+    wanted |= {"intervention": "edge", "mode": "circuit", "method": "eap-ig-inputs"}
+    source = {
+        (row["partition"], row["selected"]): row
+        for row in rows
+        if all(row[name] == value for name, value in wanted.items())
+    }
+    shown = tables.read_csv(tmp_path / "CSV")
+    assert {row["partition"] for row in shown} >= {"heads", "rois_attribution"}
+    for row in shown:
+        exact = source[row["partition"], row["selected"]]
+        assert row["edges"] == exact["edges"]
+        assert float(row["faithfulness"]) == pytest.approx(float(exact["f_ratio"]), abs=5e-4)
+    drawn = ElementTree.parse(tmp_path / "SVG").getroot()
+    circles = drawn.findall("{http://www.w3.org/2000/svg}circle")
+    assert len(circles) == page.locator(".curves circle").count()
+    assert "var(" not in (tmp_path / "SVG").read_text()
+
+
+def test_a_search_leaves_the_cards_that_have_it(visit):
+    page = visit("#site=mlp.0", explorer=False)
+    page.locator("#cards h2").evaluate("node => node.scrollIntoView()")
+    every = page.locator("#cards figure:not([hidden]) .card")
+    total = every.count()
+    page.locator("#cards input[type=search]").fill("m0.r1")
+    assert "q=m0.r1" in settled(page, "q=m0.r1")
+    left = [card for card in every.all() if card.is_visible()]
+    assert 0 < len(left) < total
+    assert all("m0.r1" in card.locator("summary").text_content() for card in left)
+    count = page.locator("#cards .search .hint").text_content()
+    assert count == f"{len(left)} of {total} cards of this site"
+
+
+def test_keys_are_listed_and_the_summary_is_copied(visit):
+    page = visit(explorer=False, permissions=["clipboard-read", "clipboard-write"])
+    page.keyboard.press("?")
+    assert page.locator("dialog.help").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("dialog.help").is_hidden()
+    page.get_by_role("button", name="Copy as Markdown").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    for number in page.locator("#summary .headline data").all_text_contents():
+        assert number.replace("\u00a0", " ") in copied
+    assert copied.count("- **") == page.locator("#summary .verdicts > li:not(.head)").count()
+
+
 def test_a_point_of_a_curve_sets_the_edges_of_the_explorer(visit):
     page = visit()
     page.locator(".curves").evaluate("node => node.scrollIntoView()")
@@ -251,7 +421,7 @@ def test_the_address_comes_back_as_it_was(visit):
     whole = {
         "v": "circuits", "model": MODEL, "dictionary": "neurons", "task": "ioi",
         "partition": "heads", "site": "mlp.0", "kind": "activation", "f": "mlp.0%3A3", "r": "m0",
-        "p": "a0.h1%2Ca1.h2", "t": "55", "e": "30", "q": "a%25%26%3D%23b", "o": "index",
+        "p": "a0.h1%2Ca1.h2", "t": "55", "e": "30", "c": "modules", "q": "a%25%26%3D%23b", "o": "index",
         "l": "input",
     }  # fmt: skip
     hash_ = "#" + "&".join(f"{key}={value}" for key, value in whole.items())
@@ -264,7 +434,23 @@ def test_the_address_comes_back_as_it_was(visit):
 def test_malformed_addresses_do_no_harm(visit):
     page = visit()
     rng = random.Random(3)
-    keys = ["v", "task", "partition", "f", "r", "p", "t", "e", "q", "o", "l", "g", "__proto__", "x"]
+    keys = [
+        "v",
+        "task",
+        "partition",
+        "f",
+        "r",
+        "p",
+        "t",
+        "e",
+        "c",
+        "q",
+        "o",
+        "l",
+        "g",
+        "__proto__",
+        "x",
+    ]
     texts = ["", "%", "%ZZ", "-1", "1e9", "nope", "<b>", "a0.h1,,%2C", "%F0%9F%98%80", "%00"]
     texts += ["mlp.0:999999", "constructor", "toString", "m0.9.9", "9" * 40, "a0.h1," * 90]
     for _ in range(200):
@@ -333,6 +519,13 @@ def test_new_views_fit_every_width(visit, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def slack():
+    """What the limits of time are multiplied by: REPORT_SPEED_FACTOR, or how many processes want
+    each core right now."""
+    wanted = os.environ.get("REPORT_SPEED_FACTOR")
+    return float(wanted) if wanted else max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def test_a_large_circuit_stays_fast(visit, tmp_path):
     large_circuit.write(tmp_path / "results")
     page = visit(folder=tmp_path / "results", explorer=False)
@@ -378,5 +571,6 @@ def test_a_large_circuit_stays_fast(visit, tmp_path):
     print(f"opened {opened:.0f} first {first:.0f} threshold {threshold:.0f} all {everything:.0f} "
           f"hover {hover:.0f} ms, {elements} elements, {heap:.1f} MB")  # fmt: skip
     assert elements <= 3_000 and heap <= 60
-    assert opened <= 1500 * SPEED and first <= 1000 * SPEED
-    assert threshold <= 250 * SPEED and everything <= 1000 * SPEED and hover <= 100 * SPEED
+    factor = slack()
+    assert opened <= 1500 * factor and first <= 1000 * factor
+    assert threshold <= 250 * factor and everything <= 1000 * factor and hover <= 100 * factor

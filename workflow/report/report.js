@@ -24,7 +24,7 @@ const connectome = (() => {
   // One selection for all views: key -> value, kept in the address behind `#`. A key has `read`,
   // text -> value or undefined where the text means nothing here, and `initial`, which is left out.
   const FACETS = ["model", "dictionary", "task", "partition", "site", "kind"];
-  const ORDER = ["v", ...FACETS, "f", "r", "p", "t", "e", "q", "o", "l"];
+  const ORDER = ["v", ...FACETS, "f", "r", "p", "t", "e", "c", "q", "o", "l"];
   const LONGEST = 2000, PAUSE = 200; // characters of an address; ms between two writings
   const state = {}, keys = {}, watchers = [], pickers = [];
   const key = (name, { read, write = String, initial }) => {
@@ -34,6 +34,7 @@ const connectome = (() => {
   const values = (facet) => pickers.flatMap((picker) => picker.values.get(facet) ?? []);
   for (const facet of FACETS)
     key(facet, { read: (text) => values(facet).includes(text) ? text : undefined });
+  key("q", { initial: "", read: (text) => text.slice(0, 100) });
   key("v", { read: (text) =>
     all("main > section").some(({ id }) => id === text) ? text : undefined });
 
@@ -245,6 +246,28 @@ const connectome = (() => {
     link.click();
     URL.revokeObjectURL(link.href);
   };
+  const savePicture = (name, ...layers) => {
+    const { width, height } = layers.at(-1), sheet = make("canvas", { width, height });
+    const context = sheet.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.fillStyle = colour("paper");
+    context.fillRect(0, 0, width, height);
+    for (const layer of layers) context.drawImage(layer, 0, 0, width, height);
+    sheet.toBlob((blob) => download(name, blob));
+  };
+  // A drawing of the page alone: what its style sheet says of strokes and letters goes along.
+  const PAINT = ["fill", "stroke", "stroke-width", "stroke-dasharray", "font-size"];
+  const saveDrawing = (name, picture) => {
+    const copy = picture.cloneNode(true), copies = all("*", copy);
+    all("*", picture).forEach((part, i) => {
+      const style = getComputedStyle(part);
+      copies[i].removeAttribute("style");
+      for (const property of PAINT)
+        copies[i].setAttribute(property, style.getPropertyValue(property));
+    });
+    copy.setAttribute("font-family", "sans-serif");
+    download(name, new XMLSerializer().serializeToString(copy));
+  };
   const views = new Map();
   const open = (details) => {
     const name = details.dataset.table;
@@ -303,7 +326,7 @@ const connectome = (() => {
       const body = target.querySelector("tbody");
       if (away.has(target) || !target.isConnected || target.contains(document.activeElement)
         || body.rows.length < 4) continue;
-      target.style.minHeight = `${target.offsetHeight}px`;
+      target.style.minHeight = `${target.getBoundingClientRect().height}px`; // to the fraction: no shift
       const rows = [...body.rows];
       body.replaceChildren();
       away.set(target, () => {
@@ -332,8 +355,13 @@ const connectome = (() => {
         text: "Download SVG" })));
   }
   document.querySelector(".keys").hidden = false;
+  const help = document.querySelector(".help");
+  on(document.querySelector(".keys button"), "click", () => help.showModal());
+  on(help, "click", ({ target }) => { if (target.matches("dialog, button")) help.close(); });
   addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.target.matches("input, select, textarea")) return;
+    if (event.target.matches("input, select, textarea") || help.open) return;
+    if (event.key === "?") return help.showModal();
+    if (event.key !== "/") return;
     event.preventDefault();
     const details = document.querySelector("details.source-table[open]")
       ?? document.querySelector("details.source-table");
@@ -415,5 +443,5 @@ const connectome = (() => {
   });
   return { on, all, make, say, visible, state, key, update, watch: (call) => watchers.push(call),
     values, parse, format, decode, header, whenSeen, number, percent, colour, csv, download,
-    mount, node, fitting };
+    savePicture, saveDrawing, mount, node, fitting };
 })();

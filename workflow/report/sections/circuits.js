@@ -6,17 +6,17 @@
   const root = document.querySelector(".explorer");
   if (!root) return;
   const data = header("explorer-data");
-  const known = new Set(data.groups.flatMap((group) => group.names));
+  const known = new Set(data.groups.flatMap((group) => [...group.names, ...group.sites]));
+  const means = (name) => known.has(name) || connectome.members?.(name) !== undefined;
   const digits = (most) => (text) =>
     /^\d{1,6}$/.test(text) && +text >= 1 && +text <= most ? +text : undefined;
-  key("r", { read: (text) =>
-    known.has(text) || connectome.members?.(text) ? text : undefined });
+  key("r", { read: (text) => means(text) ? text : undefined });
   key("p", { initial: [], write: (pins) => pins.map(encodeURIComponent).join(","),
     read: (text) => [...new Set(text.split(",").map(decodeURIComponent))]
-      .filter((name) => known.has(name)).slice(0, 50) });
+      .filter(means).slice(0, 50) });
   key("t", { initial: 80, read: digits(100) });
   key("e", { read: digits(999999) });
-  key("q", { initial: "", read: (text) => text.slice(0, 100) });
+  key("c", { read: (text) => /^(modules|[1-9])$/.test(text) ? text : undefined });
   const LINKS = ["either", "input", "output", "both"];
   key("l", { initial: "either", read: (text) => LINKS.includes(text) ? text : undefined });
 
@@ -31,6 +31,11 @@
     if (circuits.has(at)) return circuits.get(at);
     const about = data.circuits[at], group = data.groups[about.group];
     const c = { ...about, ...group, ...decode(`edges-${at}`) };
+    c.numberOf = new Map(c.names.map((name, node) => [name, node]));
+    circuits.set(at, index(c));
+    return c;
+  };
+  const index = (c) => {
     c.count = c.score.length;
     c.cumulative = new Float64Array(c.count + 1);
     c.edgesOf = c.names.map(() => []);
@@ -41,8 +46,54 @@
     }
     c.inRow = c.sites.map(() => []);
     c.row.forEach((row, node) => c.inRow[row].push(node));
-    c.numberOf = new Map(c.names.map((name, node) => [name, node]));
-    circuits.set(at, c);
+    return c;
+  };
+  // What nodes can be collapsed to: modules, and groups of each level of the tree of regions.
+  const groupsOf = (c, level) => data.kinds[c.partition]
+    && connectome.groups?.(c.model, c.dictionary, data.kinds[c.partition], level);
+  const foldings = (c) => {
+    const found = [["", "parts"], ["modules", "modules"]];
+    for (let level = 1; groupsOf(c, level)?.size; level++)
+      found.push([String(level), `groups of level ${level}`]);
+    return found;
+  };
+  // Nodes become groups, edges between two groups one: the sum of their scores, and of |score|.
+  const folded = (whole, by) => {
+    whole.folds ??= new Map();
+    if (whole.folds.has(by)) return whole.folds.get(by);
+    const above = by === "modules" ? null : groupsOf(whole, +by);
+    const c = { ...whole, folds: null, names: [], row: [], share: [], features: [],
+      numberOf: new Map(), slot: null, of: whole };
+    const to = whole.names.map((name, node) => {
+      const group = above ? above.get(name) ?? name : whole.sites[whole.row[node]];
+      if (!c.numberOf.has(group)) {
+        c.numberOf.set(group, c.names.push(group) - 1);
+        c.row.push(whole.row[node]);
+        c.share.push(0);
+        c.features.push(0);
+      }
+      const at = c.numberOf.get(group);
+      c.share[at] += whole.share[node];
+      if (!/\.error$/.test(name)) c.features[at] += whole.features[node];
+      return at;
+    });
+    whole.names.forEach((name, node) => c.numberOf.set(name, to[node]));
+    const sums = new Map();
+    for (let i = 0; i < whole.count; i++) {
+      const src = to[whole.src[i]], dst = to[whole.dst[i]], pair = src * to.length + dst;
+      const sum = sums.get(pair) ?? { src, dst, score: 0, absolute: 0 };
+      sum.score += whole.score[i];
+      sum.absolute += abs(whole.score[i]);
+      sums.set(pair, sum);
+    }
+    const edges = [...sums.values()].sort((a, b) => abs(b.score) - abs(a.score));
+    for (const name of ["src", "dst", "score", "absolute"])
+      c[name] = edges.map((edge) => edge[name]);
+    const ends = (name) => c.names.map((_, node) => edges.reduce((sum, edge) =>
+      edge[name] === node ? sum + abs(edge.score) : sum, 0));
+    Object.assign(c, { into: ends("dst"), out: ends("src"), edges_all: edges.length,
+      total: edges.reduce((sum, edge) => sum + abs(edge.score), 0) });
+    whole.folds.set(by, index(c));
     return c;
   };
   // The shortest prefix that keeps a percentage of the sum of |score|.
@@ -120,10 +171,17 @@
       canvas.getContext("2d").setTransform(ratio(), 0, 0, ratio(), 0, 0);
     }
   };
+  // Start, two points that an edge bends towards, and end; past others of its column it bends aside.
+  const way = (i) => {
+    const { x, y, line } = place, a = c.src[i], b = c.dst[i];
+    const passed = abs(x[a] - x[b]) < 1 ? c.row[b] - c.row[a] - 1 : 0, aside = passed * line * 0.6;
+    const bend = line * 0.6 * (passed ? passed : 1);
+    return [x[a], y[a], x[a] + aside, y[a] - bend, x[b] + aside, y[b] + bend, x[b], y[b]];
+  };
   // One path per class of width and sign; strongest first, so a class is a stretch of edges.
   const WIDTHS = [[0.5, 2.8], [0.15, 1.6], [0, 0.8]];
   const paths = (edges) => {
-    const { x, y, line } = place, found = new Map();
+    const found = new Map();
     const most = abs(c.score[0] ?? 1) || 1, curved = edges.length <= CURVED;
     for (const i of edges) {
       const size = abs(c.score[i]) / most;
@@ -131,10 +189,10 @@
       const name = `${c.score[i] < 0 ? "-" : "+"}${width}`;
       let path = found.get(name);
       if (!path) found.set(name, path = { negative: c.score[i] < 0, width, d: new Path2D() });
-      const a = c.src[i], b = c.dst[i], bend = line * 0.6;
-      path.d.moveTo(x[a], y[a]);
-      if (curved) path.d.bezierCurveTo(x[a], y[a] - bend, x[b], y[b] + bend, x[b], y[b]);
-      else path.d.lineTo(x[b], y[b]);
+      const ends = way(i);
+      path.d.moveTo(ends[0], ends[1]);
+      if (curved) path.d.bezierCurveTo(...ends.slice(2));
+      else path.d.lineTo(ends[6], ends[7]);
     }
     return [...found.values()].reverse();
   };
@@ -256,9 +314,11 @@
       if (Number.isFinite(c.share[node])) lines.push(`${percent(c.share[node])} of node scores`);
       if (strongest !== undefined) lines.push(`most from ${c.names[c.src[strongest]]}: ${
         percent(abs(c.score[strongest]) / c.into[node])} of inputs`);
+      if (strongest !== undefined && c.of) lines.push(`sum ${number(c.score[strongest])}, of |score| ${
+        number(c.absolute[strongest])}`);
       ui.tip.replaceChildren(...lines.map((text) => make("span", { text: visible(text) })));
       ui.tip.style.left = `${max(0, min(place.x[node] + 14, place.width - 210))}px`;
-      ui.tip.style.top = `${place.y[node] + 14}px`;
+      ui.tip.style.top = `${max(0, min(place.y[node] + 14, place.height - ui.tip.offsetHeight - 4))}px`;
     }
     draw();
   };
@@ -310,10 +370,11 @@
 
   const ROWS = 50;
   const columns = ["rank", "from", "to", "score", "cumulative", "of inputs", "of outputs"];
+  const heads = () => c.of ? [...columns, "sum of |score|"] : columns;
   const edgeRow = (i) => [String(i + 1), c.names[c.src[i]], c.names[c.dst[i]] + slotOf(c, i),
     number(c.score[i]), percent(c.cumulative[i + 1] / c.total),
     percent(abs(c.score[i]) / c.into[c.dst[i]]),
-    percent(abs(c.score[i]) / c.out[c.src[i]])];
+    percent(abs(c.score[i]) / c.out[c.src[i]]), ...(c.of ? [number(c.absolute[i])] : [])];
   let rows = ROWS;
   const shownEdges = () => {
     const nodes = group();
@@ -323,6 +384,8 @@
   };
   const showTable = () => {
     if (!ui.table.open) return ui.body.replaceChildren();
+    ui.head.replaceChildren(...heads().map((text, at) =>
+      make("th", { text, scope: "col", className: at > 2 ? "number" : "" })));
     const edges = shownEdges();
     ui.body.replaceChildren(...edges.slice(0, rows).map((i) => make("tr", {},
       ...edgeRow(i).map((text, at) => make("td", { text: visible(text),
@@ -330,11 +393,15 @@
     ui.more.hidden = edges.length <= rows;
   };
 
-  const evaluated = () => connectome.evaluated?.(c, kept);
+  const evaluated = () => c.of ? ` Each is the sum of the edges between two ${
+    state.c === "modules" ? "modules" : "groups"}${c.of.count < c.of.edges_all
+    ? `, of the ${c.of.count} strongest that the page holds` : ""}.` : connectome.evaluated?.(c, kept);
   const show = (changed) => {
     const [wanted] = fitting(data.circuits, ["model", "dictionary", "task", "partition"]);
     if (!wanted) return;
-    const next = load(data.circuits.indexOf(wanted));
+    const parts = load(data.circuits.indexOf(wanted)), choices = foldings(parts);
+    const by = choices.some(([value]) => value === state.c) ? state.c : "";
+    const next = by ? folded(parts, by) : parts;
     if (next !== c) {
       c = next;
       place = null;
@@ -349,6 +416,8 @@
     ui.count.value = kept;
     ui.all.parentElement.hidden = kept <= DRAWN;
     ui.filter.value = state.l;
+    ui.fold.replaceChildren(...choices.map(([value, text]) => make("option", { value, text })));
+    ui.fold.value = by;
     if (ui.search.value !== state.q) ui.search.value = state.q;
     ui.title.textContent = visible([c.model, c.dictionary, c.task, c.partition].join(", "));
     const drawn = drawnEdges();
@@ -388,7 +457,7 @@
   };
 
   const svg = () => {
-    const { width, height, x, y, line, radius } = place, nodes = chosen();
+    const { width, height, x, y, radius } = place, nodes = chosen();
     const picture = node("svg", { viewBox: `0 0 ${width} ${height}`, width, height });
     picture.append(node("title", {}, ui.title.textContent),
       node("rect", { width, height, fill: colour("paper") }));
@@ -396,11 +465,9 @@
       : Array.from({ length: drawnEdges() }, (_, i) => i);
     const most = abs(c.score[0] ?? 1) || 1;
     for (const i of edges) {
-      const a = c.src[i], b = c.dst[i], negative = c.score[i] < 0;
+      const negative = c.score[i] < 0, [x0, y0, ...bend] = way(i).map((far) => far.toFixed(1));
       picture.append(node("path", { fill: "none", opacity: 0.7,
-        d: `M${x[a].toFixed(1)} ${y[a].toFixed(1)}C${x[a].toFixed(1)} ${
-          (y[a] - line * 0.6).toFixed(1)} ${x[b].toFixed(1)} ${(y[b] + line * 0.6).toFixed(1)} ${
-          x[b].toFixed(1)} ${y[b].toFixed(1)}`,
+        d: `M${x0} ${y0}C${bend.join(" ")}`,
         stroke: colour(negative ? "vermillion" : "blue"),
         ...(negative ? { "stroke-dasharray": "5 3" } : {}),
         "stroke-width": WIDTHS.find(([least]) => abs(c.score[i]) / most >= least)[1] }));
@@ -418,26 +485,32 @@
     }
     return new XMLSerializer().serializeToString(picture);
   };
-  const stem = () => `circuit.${c.model}.${c.dictionary}.${c.task}.${c.partition}`;
+  const stem = () => ["circuit", c.model, c.dictionary, c.task, c.partition,
+    ...(c.of ? [state.c] : [])].join(".");
 
   const build = () => {
     ui = mount(root);
     ui.filter.append(...LINKS.map((value) => make("option", { value, text: value })));
     const exact = (i) => [String(i + 1), c.names[c.src[i]], c.names[c.dst[i]] + slotOf(c, i),
       c.score[i], c.cumulative[i + 1] / c.total, abs(c.score[i]) / c.into[c.dst[i]],
-      abs(c.score[i]) / c.out[c.src[i]]].map(String);
+      abs(c.score[i]) / c.out[c.src[i]], ...(c.of ? [c.absolute[i]] : [])].map(String);
     const click = (button, call) => on(button, "click", call);
     click(ui.more, () => { rows += 4 * ROWS; showTable(); });
     click(ui.clear, clear);
     click(ui.svg, () => download(`${stem()}.svg`, svg()));
-    click(ui.csv, () => download(`${stem()}.csv`, csv({ columns, rows: shownEdges().map(exact) })));
+    click(ui.csv, () => download(`${stem()}.csv`,
+      csv({ columns: heads(), rows: shownEdges().map(exact) })));
     click(ui.pins, () => download(`${stem()}.pins.json`, JSON.stringify({ model: c.model,
-      dictionary: c.dictionary, task: c.task, partition: c.partition, edges: kept,
-      selected: state.r ?? null, pins: state.p })));
+      dictionary: c.dictionary, task: c.task, partition: c.partition, collapsed: state.c ?? null,
+      edges: kept, selected: state.r ?? null, pins: state.p,
+      scores: shownEdges().map((i) => ({ src: c.names[c.src[i]], dst: c.names[c.dst[i]],
+        score: c.score[i] })) })));
     on(ui.percent, "input", () => update({ t: +ui.percent.value, e: undefined }));
     on(ui.count, "input", () => update({ e: +ui.count.value, t: 80 }));
     for (const slider of [ui.percent, ui.count])
       on(slider, "change", () => say(ui.facts.textContent));
+    on(ui.fold, "change", () => update({ c: ui.fold.value || undefined, e: undefined, p: [] },
+      ui.fold.selectedOptions[0].textContent));
     on(ui.filter, "change", () => update({ l: ui.filter.value }, ui.filter.value));
     on(ui.search, "input", () => update({ q: ui.search.value }));
     on(ui.all, "change", () => { everything = ui.all.checked; show(); });

@@ -1,6 +1,7 @@
 // Faithfulness over edges of one task, for reading and choosing: a point sets the edges that the
 // circuit explorer shows. From faithfulness.csv; the figure below has all measures and intervals.
-(({ on, all, make, say, state, update, watch, header, whenSeen, number, values, node, fitting }) => {
+(({ on, all, make, say, state, update, watch, header, whenSeen, number, values, node, fitting, csv,
+  download, saveDrawing }) => {
   const { abs, log, max, min } = Math;
   const root = document.querySelector(".curves");
   const curves = header("curves-data");
@@ -92,7 +93,19 @@
       return make("span", {}, line, curve.label);
     }));
     const focused = all("circle", root).indexOf(document.activeElement);
-    root.replaceChildren(picture, legend, read);
+    const name = ["curves", ...NAMES.map((facet) => found[0][facet])].join(".");
+    const columns = ["partition", "selected", "edges", "faithfulness", "low", "high"];
+    const tool = (text, call) => {
+      const button = make("button", { text });
+      on(button, "click", call);
+      return button;
+    };
+    const tools = make("p", { className: "plot-tools" },
+      tool("Download SVG", () => saveDrawing(`${name}.svg`, picture)),
+      tool("Download CSV", () => download(`${name}.csv`, csv({ columns, rows: found.flatMap((curve) =>
+        curve.points.map((point) => [curve.partition, ...point].map((field) =>
+          String(field ?? "")))) }))));
+    root.replaceChildren(picture, legend, read, tools);
     if (focused >= 0) dots[focused]?.focus();
   };
   connectome.evaluated = (circuit, kept) => {

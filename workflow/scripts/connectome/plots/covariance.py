@@ -29,7 +29,8 @@ def select(moments: Found, fit: Mapping[str, Any], unit: str, bins: int) -> list
     Features lie in the order of the parts, coarsest level first; dead ones are left out. `cell`
     rows hold r of bins i <= j (means over equal bins where there are more than `bins`
     features), rounded to three decimals; `part` rows the extent of each part of each level in
-    units of bins; `bin` rows name the features of each bin.
+    units of bins; `bin` rows name the features of each bin, `active` rows say in which share of
+    all samples they are not zero (for the page's map, not drawn here).
     """
     d = len(moments.mean)
     levels = [np.array(labels) for labels in fit["levels"]] or [np.full(d, -1)]
@@ -53,10 +54,11 @@ def select(moments: Found, fit: Mapping[str, Any], unit: str, bins: int) -> list
             for part, start, stop in _runs(labels[order])
         ]
     note = fit["reason"] if fit["status"] != "ok" else None
-    rows += [
-        _row(mark="bin", i=i, text=" ".join(map(str, order[start:stop].tolist())))
-        for i, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True))
-    ]
+    density = moments.active / max(moments.count, 1)
+    for i, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        names = " ".join(map(str, order[start:stop].tolist()))
+        rows.append(_row(mark="bin", i=i, text=names))
+        rows.append(_row(mark="active", i=i, text=f"{density[order[start:stop]].mean():.4g}"))
     bin_text = f"mean of {width} by {width} features" if width > 1 else "one feature"
     rows.append(_row(mark="cell size", text=bin_text))
     rows.append(_row(mark="unit", text=unit))

@@ -49,27 +49,26 @@ def context(results: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _maps(results: Any, figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Maps that can be pointed at: a header with one entry each, and blocks of their cells."""
+    """Trees of regions and maps that can be pointed at: a header with one entry for each site, and
+    blocks of the cells of those that have a map (`size` is above 0)."""
     levels = results.table("levels")
     header: list[dict[str, Any]] = []
     blocks: list[Html] = []
     left = BYTES
     for figure in figures:
-        columns = results.columns(f"figures/{figure['figure']}.csv")
-        if columns is None:
-            continue
-        about, cells = heat_map(columns)
-        left -= 2 * len(cells)  # base64, and names of bins
-        if not cells or left < 0:
-            continue
         tree = [
             [int(line[name] or -9) for name in ("level", "part", "features", "parent")]
             for line in levels.where(**figure["names"])
         ]
+        about, cells = heat_map(results.columns(f"figures/{figure['figure']}.csv") or {"mark": []})
+        left -= 2 * len(cells)  # base64, and names of bins
+        if left < 0 or not cells:
+            about = {"size": 0}
+        else:
+            blocks.append(marks.block(f"map-{len(header)}", {"r": ("u8", cells)}))
         row = figure["row"]
         samples = {"samples": row["samples"], "of": row["unit"]} if row else {}
         header.append(dict(figure["names"]) | about | samples | {"tree": tree})
-        blocks.append(marks.block(f"map-{len(blocks)}", {"r": ("u8", cells)}))
     return {"maps": header, "blocks": Html("\n".join(blocks))}
 
 
@@ -99,6 +98,7 @@ def heat_map(columns: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], list
         "steps": STEPS,
         "parts": parts,
         "bins": [columns["text"][line] for line in at.get("bin", [])],
+        "density": [float(columns["text"][line]) for line in at.get("active", [])],
         "cell": columns["text"][at["cell size"][0]] if "cell size" in at else "",
     }
     return about, [round((min(max(value, -1.0), 1.0) + 1) * STEPS) for value in values]
