@@ -421,8 +421,8 @@ def test_the_address_comes_back_as_it_was(visit):
     whole = {
         "v": "circuits", "model": MODEL, "dictionary": "neurons", "task": "ioi",
         "partition": "heads", "site": "mlp.0", "kind": "activation", "f": "mlp.0%3A3", "r": "m0",
-        "p": "a0.h1%2Ca1.h2", "t": "55", "e": "30", "c": "modules", "q": "a%25%26%3D%23b", "o": "index",
-        "l": "input",
+        "p": "a0.h1%2Ca1.h2", "t": "55", "e": "30", "c": "modules", "q": "a%25%26%3D%23b",
+        "o": "index", "l": "input",
     }  # fmt: skip
     hash_ = "#" + "&".join(f"{key}={value}" for key, value in whole.items())
     page.evaluate("text => { location.hash = text; }", hash_)
