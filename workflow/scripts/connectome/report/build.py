@@ -46,6 +46,7 @@ def build(
         "tokens": marks.tokens,
         "series": lambda name: SERIES[name].label if name in SERIES else name,
         "cells": cells,
+        "told_apart": told_apart,
         "figure_image": lambda name, text: figure_image(found, name, text, palette),
         "figure_caption": lambda name: marks.caption(found.sidecar(name)),
         "command": command,
@@ -191,6 +192,18 @@ def figure_image(
     """The figure as an image with this text, None where its file is missing."""
     svg = results.drawing(name)
     return None if svg is None else drawing.image(svg, description, palette)
+
+
+def told_apart(lines: list[Line], columns: list[list[str]]) -> list[list[str]]:
+    """Columns of a table in a section, and those of model and dictionary where lines differ in
+    them, after the first: rows of two dictionaries do not pass for one another."""
+    stated = {column for column, _, _ in columns}
+    where = [
+        [name, name, "text"]
+        for name in ("model", "dictionary")
+        if name not in stated and len({line.fields.get(name) for line in lines}) > 1
+    ]
+    return [*columns[:1], *where, *columns[1:]]
 
 
 def cells(table: Table, lines: list[Line], columns: list[list[str]]) -> list[list[Html]]:
