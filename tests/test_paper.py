@@ -179,6 +179,36 @@ def test_every_name_that_the_configuration_can_ask_for_is_in_the_catalogue():
         CATALOGUE.said("attribution", "astrology")
 
 
+def test_statistics_training_and_software_are_all_said_and_all_cited():
+    source = (ROOT / "workflow/scripts/connectome/methods.py").read_text()
+    asked = set(re.findall(r"""said\(["'](\w+)["'], ["']([\w-]+)["']\)""", source))
+    made = [{"partition": name, "status": "ok"} for name in ("kmeans", "leiden")]
+    run = dataclasses.replace(a_run(), tables={"sites": [{"status": "ok"}], "partitions": made})
+    asked |= {("software", name) for name in methods._packages(run)}
+    for kind in ("statistics", "training", "software"):
+        assert {name for other, name in asked if other == kind} == set(CATALOGUE.methods[kind])
+        assert all(entry.get("cite") for entry in CATALOGUE.methods[kind].values()), kind
+
+
+def test_what_needs_no_citation_by_default_is_our_own_or_no_method():
+    circuits = DEFAULTS["circuits"]
+    used = {
+        "attribution": [*circuits["methods"], "exact"],
+        "ablation": [circuits["ablation"]],
+        "partitions": {*circuits["partitions"], *configuration.PARTITIONS},
+        "tasks": [task["generator"] for task in DEFAULTS["tasks"].values()],
+        "dictionaries": [DEFAULTS["dictionary_training"]["architecture"]],
+        "controls": CATALOGUE.methods["controls"],
+    }
+    plain = {
+        *("modules", "heads", "features", "top_features", "rois", "rois_attribution", "random"),
+        *("facts", "binding", "bias", "pronoun", "sentiment", "sva_simple"),
+        *("pca", "untrained", "mean"),
+    }
+    named = [(kind, name) for kind, names in used.items() for name in names]
+    assert {name for kind, name in named if "own" in CATALOGUE.methods[kind][name]} <= plain
+
+
 def config(**changes):
     chosen = {"models": {"demo": {"train": {}}}}
     chosen["tasks"] = {name: {"generator": name} for name in PLAN["models"]["demo"]["tasks"]}
