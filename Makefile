@@ -24,7 +24,7 @@ report: setup unlock ## run the main job: results/report.html (CONFIG=file for a
 figures: setup unlock ## every figure as pdf, svg, png and csv, and the page that shows them all
 	@$(SNAKEMAKE) -- figures
 
-supplement: setup unlock ## page, figures, tables, methods and records of CONFIG as one zip for a paper
+supplement: setup unlock ## page, figures, tables, exports, methods and records of CONFIG as one zip for a paper
 	@$(SNAKEMAKE) -- supplement
 
 fetch: setup ## bring the hub models and data sets of CONFIG to the cache: the only target that uses the network

@@ -67,6 +67,16 @@ def exported_files(ending):
     ]
 
 
+def all_exports():
+    """All files that the workflow watches; those of single features stand in the lists among them."""
+    return [
+        *exported_files("edges"),
+        *exported_files("graphml"),
+        *sum(GRAPHS.values(), []),
+        *("<results>/exports/features/{}.{}.json".format(*names) for names in GRAPHS),
+    ]
+
+
 GRAPHS = {
     (model, dictionary): paths
     for model in MODELS

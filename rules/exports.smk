@@ -5,10 +5,7 @@ include: "exported.smk"
 
 rule exports:
     input:
-        exported_files("edges"),
-        exported_files("graphml"),
-        sum(GRAPHS.values(), []),
-        ["<results>/exports/features/{}.{}.json".format(*names) for names in GRAPHS],
+        all_exports(),
 
 
 rule export_circuit:

@@ -1,4 +1,4 @@
-# Requires: tables, figures, page and provenance. Makes: figures/index.html, and what a paper takes along: exports/methods.md, exports/methods.bib, exports/supplement.zip.
+# Requires: tables, figures, page, exports and provenance. Makes: figures/index.html, and what a paper takes along: exports/methods.md, exports/methods.bib, exports/supplement.zip.
 
 
 rule build_gallery:
@@ -72,6 +72,7 @@ rule pack_supplement:
         drawn=figure_files(".svg"),
         captions=figure_files(".json"),
         tables=page_tables(),
+        exported=all_exports(),
         methods=["<results>/exports/methods.md", "<results>/exports/methods.bib"],
         provenance="<results>/provenance.json",
     output:

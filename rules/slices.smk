@@ -278,7 +278,8 @@ def methods_slice(wildcards):
 
 
 def supplement_slice(wildcards):
-    """`cfg` of pack_supplement: the configuration, and which figures and tables there are."""
+    """`cfg` of pack_supplement: the configuration, and which figures, tables and exports there are."""
     files = {"figures": figure_files(".svg"), "tables": page_tables()}
     names = {kind: [Path(path).stem for path in paths] for kind, paths in files.items()}
+    names["exports"] = [path.removeprefix("<results>/") for path in all_exports()]
     return canonical({"config": without_machine(), **names})

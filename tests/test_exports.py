@@ -2,6 +2,7 @@
 
 import json
 import re
+from xml.etree import ElementTree
 
 import jsonschema
 import networkx
@@ -36,6 +37,7 @@ IDS = [0, 7, 3, 3, 15, 22]
 NASTY = ["</script><!--<script>", '"><img src=x onerror=1>', "=1+1", "\u202e", "\0", "\udc80"]
 NASTY += ["\U0001f600", "x" * 5000, '"(p=0.9)', "a\nb", "\ufffe", "  "]
 TRANSCODED = ("gpt2_coded", "llama_coded", "gemma2_coded")  # some with a skip path
+INNER = (graph_export.FEATURE, "mlp reconstruction error")
 SETTINGS = {"nodes": 15, "logits": 4, "logit_share": 0.95, "node_share": 0.8, "edge_share": 0.98}
 
 
@@ -253,11 +255,18 @@ def check_graph(record):
         assert layer[source] < layer[target] and place[source] <= place[target]
     moved = record["metadata"]["generation_settings"]["layers_moved_up"]
     for node in record["nodes"]:
-        level, middle, position = re.fullmatch(r"(\w+?)_(.+)_(\d+)", node["node_id"]).groups()
+        level, middle, position = re.fullmatch(r"(E|\d+)_(-?\d+)_(\d+)", node["node_id"]).groups()
         assert (level, int(position)) == (node["layer"], node["ctx_idx"])
         if node["feature_type"] == graph_export.FEATURE:
             found = graph_export.cantor_inverse(node["feature"])
             assert found == (int(level) - moved, int(middle))
+        assert (middle == "-1") == (node["feature"] == -1)
+    inner = [layer[n["node_id"]] for n in record["nodes"] if n["feature_type"] in INNER]
+    assert not inner or max(inner) > 0  # Neuronpedia: "No layer found"
+    # circuit-tracer reads the files of features from the folder named here, by the layer of a node
+    folder = record["metadata"]["feature_details"]["folder"]
+    for level in inner if record["metadata"]["scan"].startswith("custom-") else ():
+        assert folder == f"../features/{record['metadata']['transcoder_list'][level]}"
     for _, *members in record["qParams"]["supernodes"]:
         assert set(members) <= set(names) and len(members) > 1
 
@@ -301,6 +310,27 @@ def test_a_model_of_one_layer_stands_one_layer_higher(tmp_path):
     check_graph(record)
     layers = {(node["feature_type"], node["layer"]) for node in record["nodes"]}
     assert (graph_export.FEATURE, "1") in layers and ("logit", "3") in layers
+
+
+def test_a_graph_pruned_to_its_first_layer_stands_one_layer_higher():
+    _, about, graph, kept = exported(tiny("gpt2")[1])
+    nodes = graph_export.Nodes(*graph[:5])
+    above = np.array([kind in ("unit", "error") for kind in nodes.kind]) & (nodes.layer > 0)
+    assert about.layers > 1 and (kept.nodes & above).any()
+    edges = kept.edges & ~above[:, None] & ~above[None, :]
+    pruned = kept._replace(nodes=kept.nodes & ~above, edges=edges)
+    record = graph_export.record(nodes, graph.effects, pruned, about)
+    check_graph(record)
+    assert record["metadata"]["generation_settings"]["layers_moved_up"] == 1
+    layers = {node["layer"] for node in record["nodes"]}
+    assert layers == {"E", "1", str(about.layers + 2)}
+
+
+def test_errors_have_ids_of_three_numbers_that_no_feature_has():
+    model = model_of("gpt2_coded")
+    record = json.loads(exported(model)[0])
+    names = {node["node_id"] for node in record["nodes"] if node["feature"] == -1}
+    assert names and all(re.fullmatch(r"\d+_-1_\d+", name) for name in names)
 
 
 def test_a_prompt_that_is_not_there_is_a_graph_without_nodes_and_the_reason():
@@ -441,6 +471,37 @@ def test_graphml_comes_back_with_types_and_the_same_numbers(tmp_path, slots):
         assert seen[ends]["kept"] is (ends in kept)
 
 
+@pytest.mark.parametrize("slots", [False, True])
+def test_graphml_declares_what_gephi_draws_by(tmp_path, slots):
+    graph = part_graph(slots)
+    edges = [row | {"score": 2} for row in edge_rows(graph, np.ones(graph.exists.shape))]
+    nodes = [
+        {"node": name, "site": "mlp.0", "kind": "mlp", "features": 1, "score": 1}
+        for name in graph.names[:-1]
+    ]
+    path = tmp_path / "a.graphml"
+    graphml.write(path, graphml.graph_of(nodes, edges, set(), {}, {"task": "ioi"}))
+    space = {"g": "http://graphml.graphdrawing.org/xmlns"}
+    root = ElementTree.parse(path).getroot()
+    keys = {
+        (key.get("for"), key.get("attr.name")): (key.get("attr.type"), key.get("id"))
+        for key in root.findall("g:key", space)
+    }
+    # Gephi takes the type of a column from here: whole numbers must not make a weight an integer
+    assert keys["edge", "weight"][0] == keys["edge", "score"][0] == "double"
+    assert keys["node", "label"][0] == "string" and keys["node", "score"][0] == "double"
+    (drawn,) = root.findall("g:graph", space)
+    assert drawn.get("edgedefault") == "directed"
+    names = [node.get("id") for node in drawn.findall("g:node", space)]
+    assert names == list(graph.names) and all(re.search("[a-z]", name) for name in names)
+    for edge in drawn.findall("g:edge", space):
+        found = {data.get("key"): data.text for data in edge.findall("g:data", space)}
+        assert float(found[keys["edge", "weight"][1]]) == 2
+    for node in drawn.findall("g:node", space):
+        found = {data.get("key"): data.text for data in node.findall("g:data", space)}
+        assert found[keys["node", "label"][1]] == node.get("id")
+
+
 def test_graphml_holds_hostile_names(tmp_path):
     nodes = [
         {"node": name, "site": "mlp.0", "kind": name, "features": 1, "score": float("nan")}
@@ -543,8 +604,9 @@ def test_the_scripts_export_transcoders_with_their_cards(built, tmp_path):
     graph = export(built, tmp_path, 0, files)
     record = arrays.read_json(graph)
     check_graph(record)
-    assert record["metadata"]["transcoder_list"] == ["mlp.0"]
+    assert record["metadata"]["generation_settings"]["transcoders"] == ["mlp.0"]
     scan = record["metadata"]["scan"]
+    assert set(record["metadata"]["transcoder_list"]) == {scan}
     assert re.fullmatch("custom-[0-9a-f]{12}", scan)
     again = write_dictionary(built, tmp_path / "again", "transcoder_skip", '{"a.py": "1"}')
     other = write_dictionary(built, tmp_path / "other", "transcoder")

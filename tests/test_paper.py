@@ -20,6 +20,7 @@ import yaml
 import report_chain
 from conftest import ROOT, quick_command
 from connectome import (
+    arrays,
     bibliography,
     configuration,
     dictionary_settings,
@@ -176,6 +177,36 @@ def test_every_name_that_the_configuration_can_ask_for_is_in_the_catalogue():
         assert set(names) == set(CATALOGUE.methods[kind]), kind
     with pytest.raises(DataError, match="no 'astrology' under 'attribution'"):
         CATALOGUE.said("attribution", "astrology")
+
+
+def test_statistics_training_and_software_are_all_said_and_all_cited():
+    source = (ROOT / "workflow/scripts/connectome/methods.py").read_text()
+    asked = set(re.findall(r"""said\(["'](\w+)["'], ["']([\w-]+)["']\)""", source))
+    made = [{"partition": name, "status": "ok"} for name in ("kmeans", "leiden")]
+    run = dataclasses.replace(a_run(), tables={"sites": [{"status": "ok"}], "partitions": made})
+    asked |= {("software", name) for name in methods._packages(run)}
+    for kind in ("statistics", "training", "software"):
+        assert {name for other, name in asked if other == kind} == set(CATALOGUE.methods[kind])
+        assert all(entry.get("cite") for entry in CATALOGUE.methods[kind].values()), kind
+
+
+def test_what_needs_no_citation_by_default_is_our_own_or_no_method():
+    circuits = DEFAULTS["circuits"]
+    used = {
+        "attribution": [*circuits["methods"], "exact"],
+        "ablation": [circuits["ablation"]],
+        "partitions": {*circuits["partitions"], *configuration.PARTITIONS},
+        "tasks": [task["generator"] for task in DEFAULTS["tasks"].values()],
+        "dictionaries": [DEFAULTS["dictionary_training"]["architecture"]],
+        "controls": CATALOGUE.methods["controls"],
+    }
+    plain = {
+        *("modules", "heads", "features", "top_features", "rois", "rois_attribution", "random"),
+        *("facts", "binding", "bias", "pronoun", "sentiment", "sva_simple"),
+        *("pca", "untrained", "mean"),
+    }
+    named = [(kind, name) for kind, names in used.items() for name in names]
+    assert {name for kind, name in named if "own" in CATALOGUE.methods[kind][name]} <= plain
 
 
 def config(**changes):
@@ -358,6 +389,46 @@ def test_a_file_that_names_a_folder_of_the_machine_is_refused():
         supplement.check({"a.csv": b"x,/srv/me/y"}, [Path("/srv/me")])
 
 
+def write_exports(root):
+    """Exports of every kind below a results folder; names of those that the workflow watches."""
+    features = {f"{number}.json": f'{{"index": {number}}}\n' for number in (902, 7)}
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in features.items()}
+    stamp, circuit = {"cfg": "{}", "code": "{}"}, "demo.neurons.ioi.rois"
+    records = {
+        f"edges/{circuit}.json": {"edges": {"a0.h1->m0": 0.12}},
+        "graphs/demo-neurons-ioi-0.json": {"metadata": {"scan": "demo"}, "nodes": []},
+        "features/demo.neurons.json": {"scan": "demo", "files": digests},
+    }
+    texts = {f"features/demo/{name}": text for name, text in features.items()}
+    texts[f"graphml/{circuit}.graphml"] = "<graphml/>\n"
+    for name, record in records.items():
+        (root / "exports" / name).parent.mkdir(parents=True, exist_ok=True)
+        arrays.write_json(root / "exports" / name, record, stamp)
+    for name, text in texts.items():
+        (root / "exports" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "exports" / name).write_text(text)
+    (root / "exports/features/demo/1.json").write_text("{}")  # left by an earlier run
+    return [f"exports/{name}" for name in (*records, f"graphml/{circuit}.graphml")]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.unlink(), "902.json is gone"),
+        (lambda path: path.write_text("{}"), "902.json is not what was written"),
+    ],
+)
+def test_feature_files_that_are_not_as_listed_are_refused(tmp_path, spoil, said):
+    write_exports(tmp_path)
+    name = "exports/features/demo.neurons.json"
+    assert list(supplement.listed_features(tmp_path, name)) == [
+        f"exports/features/demo/{number}.json" for number in (7, 902)
+    ]
+    spoil(tmp_path / "exports/features/demo/902.json")
+    with pytest.raises(DataError, match=f"{re.escape(said)}.*delete .*demo.neurons.json"):
+        supplement.listed_features(tmp_path, name)
+
+
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory, sidecars, gallery_page):
     """A results folder with its supplement, packed twice from another folder."""
@@ -376,6 +447,7 @@ def packed(tmp_path_factory, sidecars, gallery_page):
         "config": chosen,
         "figures": [record["name"] for record in sidecars],
         "tables": [path.stem for path in sorted((root / "tables").glob("*.csv"))],
+        "exports": write_exports(root),
     }
     metadata = root.parent / "metadata"
     record_of(metadata, root / "report.html", rule="build_report")
@@ -418,6 +490,14 @@ def test_the_supplement_has_everything_with_its_digest_and_names_no_machine(pack
         assert {f"figures/{record['name']}.{kind}" for kind in gallery.FORMATS} <= set(members)
     root = packed[0].parents[1]
     assert {f"tables/{path.name}" for path in (root / "tables").glob("*.csv")} <= set(members)
+    made = {path.relative_to(root).as_posix() for path in (root / "exports").rglob("*.graphml")}
+    made |= {path.relative_to(root).as_posix() for path in (root / "exports").rglob("*.json")}
+    left = {"exports/features/demo/1.json"}
+    assert left < made and made - left <= set(members) and not left & set(members)
+    for name in made - left:
+        assert members[name] == (root / name).read_bytes()
+        folder = Path(name).parent if "/demo/" not in name else Path(name).parents[1]
+        assert f"`{folder}/`" in members["README.md"].decode()
     assert json.loads(members["snakemake.json"])["report.html"]["rule"] == "build_report"
     assert json.loads(members["config.json"])["interpreters"]["python"] == "<path>/python"
     for folder in (Path.home(), root, ROOT):
@@ -501,6 +581,16 @@ def test_the_palettes_of_the_schema_are_those_that_there_are():
     assert set(allowed) == set(palette.PALETTES)
 
 
+def test_the_supplement_is_packed_from_all_that_the_target_exports_makes(quick_config, tmp_path):
+    path = quick_config()
+    exports = planned(tmp_path, path, "exports")
+    made = {file for rule, files, _ in exports if rule.startswith("export_") for file in files}
+    jobs = planned(tmp_path, path, "supplement")
+    assert made and made <= {file for _, files, _ in jobs for file in files}
+    (stamp,) = (stamp for rule, _, stamp in jobs if rule == "pack_supplement")
+    assert {f"results/{name}" for name in json.loads(stamp["cfg"])["exports"]} == made
+
+
 @pytest.mark.slow
 def test_one_command_packs_a_finished_run(quick_results, tmp_path):
     folder = tmp_path / "moved"
@@ -514,6 +604,14 @@ def test_one_command_packs_a_finished_run(quick_results, tmp_path):
         provenance = json.loads(archive.read("provenance.json"))
         text = archive.read("exports/methods.md").decode()
         archive.extract("config.json", tmp_path)
+        names = archive.namelist()
+        lists = [name for name in names if re.fullmatch(r"exports/features/[^/]+\.json", name)]
+        for name in lists:
+            listed = json.loads(archive.read(name))
+            assert {f"exports/features/{listed['scan']}/{x}" for x in listed["files"]} <= set(names)
+        assert lists and {"edges", "graphs", "graphml"} <= {
+            name.split("/")[1] for name in names if "/" in name
+        }
     assert {"tables/sizes.csv", "demo/model.json", "report.html"} <= set(records)
     assert provenance["packages"]["snakemake"] in text
     assert set(re.findall(r"@(\w+)", text)) == set(bibliography.cited(text))

@@ -1,4 +1,4 @@
-"""The supplement of a paper: page, figures, tables, methods, configuration, records; one zip."""
+"""The supplement of a paper: page, figures, tables, exports, methods, records; one zip."""
 
 import json
 from pathlib import Path
@@ -13,6 +13,11 @@ Results of lm-connectome for the configuration "{name}". Everything opens offlin
 - `figures/`: each figure as pdf, svg and png, with the csv it is drawn from and its caption (json)
 - `tables/`: every number of the report
 - `exports/methods.md`, `exports/methods.bib`: the methods of this run and the works they cite
+- `exports/edges/`, `exports/graphml/`: scores of the circuits, as JSON by the names of edges and as
+  GraphML (Gephi, Cytoscape)
+- `exports/graphs/`: graphs of single prompts as circuit-tracer and Neuronpedia read them;
+  `exports/features/`: the files of their features, a folder for each model or set of dictionaries,
+  and the lists of them
 - `config.json`: the whole configuration (`snakemake --configfile` reads it)
 - `provenance.json`: versions, revision of the code, costs
 - `snakemake.json`: for each result the rule, the inputs with their digests, parameters and times
@@ -28,7 +33,11 @@ def main(args):
     kinds = ("csv", "json", *publication.DRAWINGS)
     names += [f"figures/{name}.{kind}" for name in cfg["figures"] for kind in kinds]
     names += [f"tables/{name}.csv" for name in cfg["tables"]]
+    names += cfg["exports"]
     members = {name: (root / name).read_bytes() for name in names}
+    for name in cfg["exports"]:
+        if name.startswith("exports/features/"):
+            members |= supplement.listed_features(root, name)
     records = {
         "config.json": cfg["config"],
         "provenance.json": arrays.read_json(root / "provenance.json"),

@@ -128,11 +128,13 @@ def weights_of(nodes: Nodes, probability: Mapping[int, float]) -> np.ndarray:
 def record(nodes: Nodes, effects: np.ndarray, kept: Pruned, about: About) -> Record:
     """The whole file of one graph."""
     numbers = np.flatnonzero(kept.nodes).tolist()
-    named = {node: _id(nodes, node, about.layers) for node in numbers}
+    moved = _moved(nodes, numbers)
+    level = {node: _layer(nodes, node, about.layers, moved) for node in numbers}
+    named = {node: _id(nodes, node, level[node]) for node in numbers}
     targets, sources = np.nonzero(kept.edges & (effects != 0))
     order = np.lexsort((sources, targets))
     return {
-        "metadata": _metadata(about),
+        "metadata": _metadata(about, moved),
         "qParams": {
             "pinnedIds": [],
             "supernodes": _groups(nodes, named, about),
@@ -140,7 +142,7 @@ def record(nodes: Nodes, effects: np.ndarray, kept: Pruned, about: About) -> Rec
             "clickedId": "",
             "sg_pos": "",
         },
-        "nodes": [_node(nodes, node, named[node], kept, about) for node in numbers],
+        "nodes": [_node(nodes, node, named[node], level[node], kept, about) for node in numbers],
         "links": [
             {
                 "source": named[source],
@@ -160,8 +162,9 @@ def refused(about: About, reason: str) -> Record:
     return found | {"status": "refused", "reason": reason}
 
 
-def _metadata(about: About) -> Record:
+def _metadata(about: About, moved: int) -> Record:
     settings = about.settings
+    custom = about.scan.startswith("custom-")
     return {
         "slug": about.slug,
         "scan": about.scan,
@@ -169,18 +172,21 @@ def _metadata(about: About) -> Record:
         "prompt_tokens": [shown(about.text_of(token)) for token in about.tokens],
         "schema_version": 1,
         "node_threshold": settings["node_share"],
-        "transcoder_list": list(about.transcoders),
+        # circuit-tracer takes the folder of a node's features from here, by the layer of the node,
+        # where the scan is no model: all of them are in one folder, that of the scan
+        "transcoder_list": [about.scan] * (about.layers + moved) if custom else [],
         "info": {"generator": dict(GENERATOR)},
         "generation_settings": {
             "max_n_logits": settings["logits"],
             "desired_logit_prob": settings["logit_share"],
             "max_feature_nodes": settings["nodes"],
-            "features": "features of the transcoders listed; of other MLPs hidden units",
+            "transcoders": list(about.transcoders),
+            "features": "features of these transcoders; of other MLPs hidden units",
             "errors": "all that an MLP writes and no node of it does",
             "weights": "direct effects on what a unit reads, on logits less their mean",
             "frozen": ["attention patterns", "scales of norms", "gates of MLPs"],
             "supernodes": about.partition,
-            "layers_moved_up": _shift(about.layers),
+            "layers_moved_up": moved,
         },
         "pruning_settings": {
             "node_threshold": settings["node_share"],
@@ -190,26 +196,28 @@ def _metadata(about: About) -> Record:
     }
 
 
-def _shift(layers: int) -> int:
-    """Neuronpedia finds no layers where the largest below the logits is 0."""
-    return int(layers == 1)
+def _moved(nodes: Nodes, numbers: Iterable[int]) -> int:
+    """How far layers are moved up: Neuronpedia finds none where the largest below the logits is 0,
+    as in a model of one layer, and where pruning left nothing above the first."""
+    inner = [nodes.layer[node] for node in numbers if nodes.kind[node] in ("unit", "error")]
+    return int(bool(inner) and max(inner) == 0)
 
 
-def _layer(nodes: Nodes, node: int, layers: int) -> str:
+def _layer(nodes: Nodes, node: int, layers: int, moved: int) -> str:
     kind, layer = nodes.kind[node], int(nodes.layer[node])
     if kind == "embedding":
         return "E"
-    return str((layers + 1 if kind == "logit" else layer) + _shift(layers))
+    return str((layers + 1 if kind == "logit" else layer) + moved)
 
 
-def _id(nodes: Nodes, node: int, layers: int) -> str:
-    """Its own for every node: an error says so, lest it be read as a feature."""
-    kind, index = nodes.kind[node], int(nodes.number[node])
-    middle = "error_mlp" if kind == "error" else str(index)
-    return f"{_layer(nodes, node, layers)}_{middle}_{int(nodes.position[node])}"
+def _id(nodes: Nodes, node: int, layer: str) -> str:
+    """Its own for every node, of three numbers but for embeddings, since circuit-tracer reads three
+    back: an error has that of no feature."""
+    index = -1 if nodes.kind[node] == "error" else int(nodes.number[node])
+    return f"{layer}_{index}_{int(nodes.position[node])}"
 
 
-def _node(nodes: Nodes, node: int, name: str, kept: Pruned, about: About) -> Record:
+def _node(nodes: Nodes, node: int, name: str, level: str, kept: Pruned, about: About) -> Record:
     kind, index = nodes.kind[node], int(nodes.number[node])
     layer, position = int(nodes.layer[node]), int(nodes.position[node])
     feature = {
@@ -222,7 +230,7 @@ def _node(nodes: Nodes, node: int, name: str, kept: Pruned, about: About) -> Rec
         "node_id": name,
         "jsNodeId": name,
         "feature": feature,
-        "layer": _layer(nodes, node, about.layers),
+        "layer": level,
         "ctx_idx": position,
         "feature_type": TYPES[kind],
         "clerp": _text(nodes, node, about),

@@ -260,8 +260,8 @@ def _circuits(run: Run) -> Iterator[str]:
         errors = listed(said("errors", name) for name in run.config["evaluation"]["error"])
         yield f"What a dictionary leaves out was, in turn, {errors}."
     yield (
-        f"Stability is the overlap of circuits over {circuits['stability_draws']} resamples of the "
-        "prompts."
+        f"Stability is {said('statistics', 'stability')} over {circuits['stability_draws']} "
+        "resamples of the prompts."
     )
 
 

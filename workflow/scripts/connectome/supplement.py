@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from connectome import arrays
 from connectome.errors import DataError
 
 MANIFEST = "MANIFEST.sha256"
@@ -62,6 +63,22 @@ def check(members: Mapping[str, bytes], folders: Iterable[Path]) -> None:
                     f"{name} names a folder of this machine, which would be published: "
                     f"{folder.decode()}"
                 )
+
+
+def listed_features(root: Path, name: str) -> dict[str, bytes]:
+    """The files of features that one list, of this name below `root`, says there are, by name.
+
+    The workflow watches lists alone: raises DataError for a file that is gone or another since.
+    """
+    listed, found = arrays.read_json(root / name), {}
+    for file, digest in sorted(listed["files"].items()):
+        path = (root / name).parent / listed["scan"] / file
+        content = path.read_bytes() if path.is_file() else None
+        if content is None or hashlib.sha256(content).hexdigest() != digest:
+            state = "is gone" if content is None else "is not what was written"
+            raise DataError(f"{path} {state}; delete {root / name} to have it made again")
+        found[path.relative_to(root).as_posix()] = content
+    return found
 
 
 def records(folder: Path, results: Path, leave_out: Path) -> dict[str, dict[str, Any]]:

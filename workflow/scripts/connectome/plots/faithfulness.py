@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -87,14 +88,7 @@ def draw(rows: list[dict[str, str]]) -> Figure:
     grid[2, 0].set_xlabel("nodes kept")
     for line in (1, 2):
         grid[line, 1].set_xlabel("features in its parts")
-    if not rows:
-        style.notice(grid[0, 0], "nothing was run: the task is refused, see its competence")
-    if any(row["competent"] != "true" for row in rows):
-        for axes in grid.ravel():
-            style.notice(axes, "the model cannot do this task")
-    if outside:
-        text = f"{outside} values lie outside the axes (all in the table)"
-        figure.supxlabel(text, fontsize=style.SMALL, color=MUTED)
+    say_what_is_missing(figure, grid, rows, outside)
     handles = [handle(look) for look in styles.values()]
     bar = Line2D([], [], color=MUTED, lw=3, alpha=0.4, marker="o", markerfacecolor=PAPER)
     bar.set_label("random circuits")
@@ -144,6 +138,21 @@ def limit(axes: Axes, rows: list[dict[str, str]]) -> int:
     high = min(_HIGHEST, max([1.05, *values]) + 0.05)
     axes.set_ylim(low, high)
     return sum(not low <= float(row["f_ratio"]) <= high for row in rows)
+
+
+def say_what_is_missing(
+    figure: Figure, grid: np.ndarray, rows: list[dict[str, str]], outside: int
+) -> None:
+    """Notices on panels (lines, columns) of a task that was refused or that the model cannot do;
+    below them how many values lie outside."""
+    if not rows:
+        style.notice(grid[0, 0], "nothing was run: the task is refused, see its competence")
+    if any(row["competent"] != "true" for row in rows):
+        for axes in grid.ravel():
+            style.notice(axes, "the model cannot do this task")
+    if outside:
+        text = f"{outside} values lie outside the axes (all in the table)"
+        figure.supxlabel(text, fontsize=style.SMALL, color=MUTED)
 
 
 def handle(look: Series) -> Line2D:

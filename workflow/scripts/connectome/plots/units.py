@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 import connectome.plots.style as style
-from connectome.plots.faithfulness import draw_curve, handle, limit
+from connectome.plots.faithfulness import draw_curve, handle, limit, say_what_is_missing
 from connectome.plots.palette import ERROR_POLICIES, MUTED, SERIES, Series, unit_series
 from connectome.plots.phrases import ranged, sentences
 
@@ -119,14 +119,7 @@ def draw(rows: list[dict[str, str]]) -> Figure:
         )
     for row in grid:
         row[0].set_ylabel("faithfulness\n(nodes ablated)")
-    if not rows:
-        style.notice(grid[0, 0], "nothing was run: the task is refused, see its competence")
-    if any(row["competent"] != "true" for row in rows):
-        for axes in grid.ravel():
-            style.notice(axes, "the model cannot do this task")
-    if outside:
-        text = f"{outside} values lie outside the axes (all in the table)"
-        figure.supxlabel(text, fontsize=style.SMALL, color=MUTED)
+    say_what_is_missing(figure, grid, rows, outside)
     if looks:
         _legend(figure, looks)
     return figure
