@@ -273,7 +273,7 @@ def test_page_code_and_file_stay_within_their_budgets(page, monkeypatch):
     assert code <= 60_000
     assert len(report_chain.page().encode()) <= 5_000_000
     monkeypatch.setattr(build, "_LARGEST", 100_000)
-    with pytest.raises(DataError, match=r"largest blocks: faithfulness.csv 0\.\d MB, "):
+    with pytest.raises(DataError, match=r"largest blocks: section cards 0\.\d MB, "):
         build.build(report_chain.results(), PLAN, FRAGMENTS)
 
 

@@ -57,6 +57,8 @@ def themed(svg: str, palette: str = DEFAULT) -> str:
     svg = _TAG.sub(lambda found: _small(found[0], names, classes, colours), svg)
     svg = _PNG.sub(lambda found: indexed(found[0]), svg)
     svg = _unwrapped(svg)
+    seen = svg + "".join(classes)
+    colours = [row for row in colours if f"var(--{row[0]})" in seen]
     rules = [";".join(f"--{row[0]}:{row[i]}" for row in colours) for i in (1, 2)]
     style = (
         f"<style>:root{{{rules[0]}}}@media (prefers-color-scheme:dark){{:root{{{rules[1]}}}}}"
@@ -139,8 +141,24 @@ def _coarse(attribute: str) -> str:
     text = re.sub(r"\.(?!\d)", "", text)
     text = re.sub(r'\s*\n\s*|\s+(?=")', lambda found: " " if "\n" in found[0] else "", text)
     if text.startswith(" d="):
-        text = re.sub(r" ?([A-Za-z]) ?", r"\1", text)
+        text = _straight(re.sub(r" ?([A-Za-z]) ?", r"\1", text.strip()))
     return " " + re.sub(r' (?=["-])', "", text.strip())
+
+
+def _straight(path: str) -> str:
+    """The path with lines along an axis by the one coordinate that they change."""
+    last = ["", ""]
+
+    def one(found: re.Match[str]) -> str:
+        ends = found[2].split()
+        before, last[:] = tuple(last), ends[-2:] if len(ends) > 1 else ["", ""]
+        if found[1] == "L" and len(ends) == 2 and before[1] == ends[1]:
+            return f"H{ends[0]}"
+        if found[1] == "L" and len(ends) == 2 and before[0] == ends[0]:
+            return f"V{ends[1]}"
+        return found[0]
+
+    return re.sub(r"([MLCQz])([-\d. ]*)", one, path)
 
 
 def _variables(style: str, colours: Colours) -> str:
