@@ -256,3 +256,9 @@ def make_figures(root: Path) -> None:
             task=task,
             output=out / f"units.{MODEL}.{task}.csv",
         )
+
+
+def place(attrs):
+    """The cell that a number of the page names: table, row, column."""
+    table, row, column = attrs["data-at"].split(" ")
+    return f"{table}.csv", int(row), column

@@ -172,7 +172,7 @@ def test_the_keyboard_reaches_everything(visit):
     page.keyboard.press("ArrowLeft")
     assert page.evaluate("document.activeElement.textContent") == before
     page.locator("body").press("/")
-    assert page.evaluate("document.activeElement.type") == "search"
+    page.wait_for_function("document.activeElement.type == 'search'")
     small = page.evaluate(
         "[...document.querySelectorAll('button, summary, nav a, a.button')]"
         ".filter(e => e.offsetParent && e.getBoundingClientRect().height < 23.9).length"
@@ -186,7 +186,7 @@ def test_a_whole_table_is_filtered_sorted_and_downloaded(visit, tmp_path):
     details.locator("summary").click()
     source = report_chain.results() / "tables" / "sizes.csv"
     count = len(source.read_text().splitlines()) - 1
-    assert details.get_by_text(f"50 of {count} rows").is_visible()
+    details.get_by_text(f"50 of {count} rows").wait_for()
     details.get_by_role("searchbox").fill("demo pronoun heads exact")
     details.get_by_text("2 of 2 rows").wait_for()
     details.get_by_role("searchbox").fill("")

@@ -160,9 +160,10 @@ def test_cards_show_their_roi_and_no_other(page, table):
         numbers = [e for e in deck if e["tag"] == "data" and card in e["above"]]
         assert len(numbers) > 40
         for number in numbers:
-            source = number["attrs"]["data-table"].removeprefix("roi_").removesuffix(".csv")
+            source, at, _ = report_chain.place(number["attrs"])
+            source = source.removeprefix("roi_").removesuffix(".csv")
             if source in lines:
-                row = lines[source][int(number["attrs"]["data-row"])]
+                row = lines[source][at]
                 assert (row["part"], row["site"], row["model"]) == (name, "mlp.0", "demo")
 
 

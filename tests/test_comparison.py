@@ -224,9 +224,7 @@ def test_the_figure_is_rebuilt_from_its_csv_and_shows_every_task_and_pair(root, 
 
 
 def test_every_number_of_the_section_is_a_cell_of_its_table(root, body):
-    cells = re.findall(
-        r'<data value="([^"]*)" data-table="(\w+)\.csv" data-row="(\d+)" data-column="(\w+)"', body
-    )
+    cells = re.findall(r'<data value="([^"]*)" data-at="(\w+) (\d+) (\w+)"', body)
     assert len(cells) > 60
     for value, name, row, column in cells:
         assert tables.read_csv(root / f"tables/{name}.csv")[int(row)][column] == value

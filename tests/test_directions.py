@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from scipy import sparse
 
+import report_chain
 from conftest import ROOT
 from connectome import (
     activations,
@@ -553,12 +554,12 @@ def test_every_number_of_the_section_is_a_cell_of_its_tables(tmp_path):
     (root,) = [e for e in page.all("section") if e["attrs"]["id"] == "directions"]
     inside = [e for e in page.elements if root in e["above"]]
     cells = [e["attrs"] for e in inside if e["tag"] == "data"]
-    found = {cell["data-table"] for cell in cells}
+    found = {report_chain.place(cell)[0] for cell in cells}
     assert found == {"directions.csv", "feature_heads.csv", "head_overlap.csv"}
     content = {name: tables.read_csv(folder / name) for name in found}
     for cell in cells:
-        row = content[cell["data-table"]][int(cell["data-row"])]
-        assert row[cell["data-column"]] == cell["value"]
+        source, at, column = report_chain.place(cell)
+        assert content[source][at][column] == cell["value"]
     for element in inside:
         if "claim" in (element["attrs"].get("class") or ""):
             assert not re.search(r"\d", "".join(element.get("own", [])))

@@ -76,7 +76,8 @@ def test_a_card_shows_its_own_feature_and_no_other(page, table):
             numbers = [e["attrs"] for e in deck if e["tag"] == "data" and card in e["above"]]
             assert len(numbers) >= 8
             for number in numbers:
-                row = lines[number["data-table"]][int(number["data-row"])]
+                source, at, _ = report_chain.place(number)
+                row = lines[source][at]
                 assert row["feature"] == name and row["site"] == site
 
 
@@ -120,7 +121,11 @@ def test_a_feature_that_never_fires_in_the_corpus_says_so(page, table):
 def test_variance_explained_and_cost_stand_in_one_sentence_and_recovery_behind_them(page, table):
     section = within(page, "dictionaries")
     claims = [
-        [n["attrs"]["data-column"] for n in section if n["tag"] == "data" and e in n["above"]]
+        [
+            report_chain.place(n["attrs"])[2]
+            for n in section
+            if n["tag"] == "data" and e in n["above"]
+        ]
         for e in section
         if e["tag"] == "li"
     ]

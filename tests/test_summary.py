@@ -51,7 +51,7 @@ def test_each_number_follows_its_cell(folder, shown):
     cells = {}
     for element in shown().all("data"):
         attrs = element["attrs"]
-        at = attrs["data-table"], int(attrs["data-row"]), attrs["data-column"]
+        at = report_chain.place(attrs)
         cells.setdefault(at, []).append((attrs["value"], element["text"]))
     assert len(cells) > 100
     rows = {name: tables.read_csv(folder / "tables" / f"{name}.csv") for name in READ}
@@ -68,8 +68,7 @@ def test_each_number_follows_its_cell(folder, shown):
         moved = [
             (e["attrs"]["value"], e["text"])
             for e in shown().all("data")
-            if (e["attrs"]["data-table"], e["attrs"]["data-row"], e["attrs"]["data-column"])
-            == (name, str(row), column)
+            if report_chain.place(e["attrs"]) == (name, row, column)
         ]
         assert moved and all(value == new for value, _ in moved), (name, row, column)
         forms = {text for form in marks.FORMS.values() for text in [form(float(new))]}

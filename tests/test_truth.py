@@ -206,9 +206,7 @@ def test_every_number_of_the_section_is_a_cell_of_its_table(table):
     page = built_chain.page()
     start = page.index('<section id="truth"')
     body = page[start : page.index("</section>", start)]
-    cells = re.findall(
-        r'<data value="([^"]*)" data-table="(\w+)\.csv" data-row="(\d+)" data-column="(\w+)"', body
-    )
+    cells = re.findall(r'<data value="([^"]*)" data-at="(\w+) (\d+) (\w+)"', body)
     assert len(cells) > 80
     for value, name, row, column in cells:
         assert table(name)[int(row)][column] == value

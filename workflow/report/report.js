@@ -231,6 +231,10 @@ const connectome = (() => {
   let data = null;
   const tables = () =>
     (data ??= JSON.parse(document.getElementById("tables-data").textContent));
+  const unpack = async (text) => { // a table packed by marks.packed
+    const stream = new Blob([bytesOf(text)]).stream();
+    return new Response(stream.pipeThrough(new DecompressionStream("deflate"))).json();
+  };
   const whole = (parts) => {
     const count = Math.max(0, ...parts.map((part) => (part.at ?? part.words).length));
     const rows = Array.from({ length: count }, (_, row) =>
@@ -269,11 +273,22 @@ const connectome = (() => {
     download(name, new XMLSerializer().serializeToString(copy));
   };
   const views = new Map();
+  const opening = new Map();
   const open = (details) => {
     const name = details.dataset.table;
-    if (!tables()[name] || details.dataset.ready) return views.get(name)?.();
-    const source = whole(tables()[name]);
-    details.dataset.ready = "yes";
+    if (!tables()[name] || views.has(name)) return views.get(name)?.();
+    if (!opening.has(name)) opening.set(name, build(details, name));
+    return opening.get(name);
+  };
+  const build = async (details, name) => {
+    let source;
+    try {
+      source = whole(await unpack(tables()[name]));
+    } catch {
+      details.append(make("p", { className: "notice",
+        text: `This browser cannot unpack the whole table; it is tables/${name} beside the page.` }));
+      return;
+    }
     const view = { order: null, down: false, words: "", shown: CHUNK };
     const body = make("tbody");
     const head = make("thead", {}, make("tr", {},
@@ -308,7 +323,7 @@ const connectome = (() => {
     details.querySelector("pre").replaceWith(
       make("div", { className: "search" }, filter, count, save), frame, more);
     views.set(name, (closed) => closed ? body.replaceChildren() : draw());
-    draw();
+    if (details.open) draw(); // it may have been closed meanwhile
   };
 
   // Rows of tables stand in the page only near the screen, and on paper.
@@ -358,7 +373,7 @@ const connectome = (() => {
   const help = document.querySelector(".help");
   on(document.querySelector(".keys button"), "click", () => help.showModal());
   on(help, "click", ({ target }) => { if (target.matches("dialog, button")) help.close(); });
-  addEventListener("keydown", (event) => {
+  addEventListener("keydown", async (event) => {
     if (event.target.matches("input, select, textarea") || help.open) return;
     if (event.key === "?") return help.showModal();
     if (event.key !== "/") return;
@@ -366,7 +381,7 @@ const connectome = (() => {
     const details = document.querySelector("details.source-table[open]")
       ?? document.querySelector("details.source-table");
     details.open = true;
-    open(details);
+    await open(details);
     details.querySelector("input")?.focus();
   });
 
@@ -382,15 +397,16 @@ const connectome = (() => {
 
   // Numbers of a block, by column; header of a section.
   const TYPES = { u8: Uint8Array, u16: Uint16Array, f32: Float32Array };
+  const bytesOf = (text) => {
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+    const binary = atob(text);
+    const bytes = new Uint8Array(binary.length);
+    for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+    return bytes;
+  };
   const decode = (id) => {
     const node = document.getElementById(id);
-    const text = node.textContent;
-    let bytes = Uint8Array.fromBase64?.(text);
-    if (!bytes) {
-      const binary = atob(text);
-      bytes = new Uint8Array(binary.length);
-      for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
-    }
+    const bytes = bytesOf(node.textContent);
     let at = 0;
     return Object.fromEntries(node.dataset.columns.split(" ").map((column) => {
       const [name, type, count] = column.split(":");

@@ -88,10 +88,10 @@ def build(
     return page
 
 
-def _largest(parts: list[dict[str, Any]], data: Mapping[str, Any]) -> str:
+def _largest(parts: list[dict[str, Any]], data: Mapping[str, str]) -> str:
     """The three largest of all sections and tables, with their sizes."""
     sizes = [(len(part["body"]), f"section {part['id']}") for part in parts]
-    sizes += [(len(marks.script_json(columns)), name) for name, columns in data.items()]
+    sizes += [(len(packed), name) for name, packed in data.items()]
     found = sorted(sizes, reverse=True)[:3]
     return ", ".join(f"{name} {length / 1e6:.1f} MB" for length, name in found)
 
@@ -165,14 +165,16 @@ def _theme(palette: str) -> str:
     return f":root{{{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
 
 
-def _data(results: Results) -> dict[str, Any]:
-    """All tables that the page read, column by column: {"name", "words", "at"}.
+def _data(results: Results) -> dict[str, str]:
+    """All tables that the page read, packed one by one, column by column: {"name", "words", "at"}.
 
     `words` are the different fields of a column in order of appearance, `at` their numbers row by
     row; `at` is left out where every row has a word of its own.
     """
     return {
-        table.name: [_column(name, [line[name] for line in table.lines]) for name in table.columns]
+        table.name: marks.packed(
+            [_column(name, [line[name] for line in table.lines]) for name in table.columns]
+        )
         for table in results.tables()
         if not table.missing
     }

@@ -56,6 +56,9 @@ def themed(svg: str, palette: str = DEFAULT) -> str:
     colours = theme(palette)
     svg = _TAG.sub(lambda found: _small(found[0], names, classes, colours), svg)
     svg = _PNG.sub(lambda found: indexed(found[0]), svg)
+    svg = _unwrapped(svg)
+    seen = svg + "".join(classes)
+    colours = [row for row in colours if f"var(--{row[0]})" in seen]
     rules = [";".join(f"--{row[0]}:{row[i]}" for row in colours) for i in (1, 2)]
     style = (
         f"<style>:root{{{rules[0]}}}@media (prefers-color-scheme:dark){{:root{{{rules[1]}}}}}"
@@ -80,8 +83,27 @@ def _small(tag: str, names: Mapping[str, str], classes: dict[str, str], colours:
     tag = re.sub(r' (?:d|x|y|points)="[^"]*"', lambda found: _coarse(found[0]), tag)
     tag = _REFERENCE.sub(lambda found: names[found[0]], tag)
     tag = tag.replace("xlink:href", "href")
+    clip = re.search(r' clip-path="([^"]*)"', tag)
+    if clip and ' style="' in tag:  # the class says it for all that are clipped alike
+        tag = tag.replace(clip[0], "").replace(' style="', f' style="clip-path: {clip[1]}; ')
     tag = re.sub(r' style="([^"]*)"', lambda found: _class(found[1], classes, colours), tag)
     return re.sub(r"=\"([^\"']*)\"", r"='\1'", tag)
+
+
+def _unwrapped(svg: str) -> str:
+    """A drawing without the groups that say nothing: those without attributes, and empty ones."""
+    kept: list[bool] = []  # of the groups that are open
+
+    def one(found: re.Match[str]) -> str:
+        tag = found[0]
+        if tag == "</g>":
+            return tag if kept.pop() else ""
+        if tag.endswith("/>"):
+            return ""
+        kept.append(tag != "<g>")
+        return tag if kept[-1] else ""
+
+    return re.sub(r"<g(?: [^>]*)?/?>|</g>", one, svg)
 
 
 def _id(name: str | None) -> str:
@@ -118,7 +140,25 @@ def _coarse(attribute: str) -> str:
     text = re.sub(r"(\.\d*?)0+\b", r"\1", text)
     text = re.sub(r"\.(?!\d)", "", text)
     text = re.sub(r'\s*\n\s*|\s+(?=")', lambda found: " " if "\n" in found[0] else "", text)
-    return re.sub(r" ?([A-Za-z]) ", r"\1", text) if text.startswith(" d=") else text
+    if text.startswith(" d="):
+        text = _straight(re.sub(r" ?([A-Za-z]) ?", r"\1", text.strip()))
+    return " " + re.sub(r' (?=["-])', "", text.strip())
+
+
+def _straight(path: str) -> str:
+    """The path with lines along an axis by the one coordinate that they change."""
+    last = ["", ""]
+
+    def one(found: re.Match[str]) -> str:
+        ends = found[2].split()
+        before, last[:] = tuple(last), ends[-2:] if len(ends) > 1 else ["", ""]
+        if found[1] == "L" and len(ends) == 2 and before[1] == ends[1]:
+            return f"H{ends[0]}"
+        if found[1] == "L" and len(ends) == 2 and before[0] == ends[0]:
+            return f"V{ends[1]}"
+        return found[0]
+
+    return re.sub(r"([MLCQz])([-\d. ]*)", one, path)
 
 
 def _variables(style: str, colours: Colours) -> str:
