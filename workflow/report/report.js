@@ -375,7 +375,7 @@ const connectome = (() => {
   on(help, "click", ({ target }) => { if (target.matches("dialog, button")) help.close(); });
   addEventListener("keydown", async (event) => {
     if (event.target.matches("input, select, textarea") || help.open) return;
-    if (event.key === "?") return help.showModal();
+    if (event.key === "?") return void help.showModal();
     if (event.key !== "/") return;
     event.preventDefault();
     const details = document.querySelector("details.source-table[open]")
