@@ -58,7 +58,7 @@ def themed(svg: str, palette: str = DEFAULT) -> str:
     svg = _PNG.sub(lambda found: indexed(found[0]), svg)
     svg = _unwrapped(svg)
     seen = svg + "".join(classes)
-    colours = [row for row in colours if f"var(--{row[0]})" in seen]
+    colours = tuple(row for row in colours if f"var(--{row[0]})" in seen)
     rules = [";".join(f"--{row[0]}:{row[i]}" for row in colours) for i in (1, 2)]
     style = (
         f"<style>:root{{{rules[0]}}}@media (prefers-color-scheme:dark){{:root{{{rules[1]}}}}}"
