@@ -3,6 +3,7 @@ CORES ?= $(shell nproc)
 CONFIG ?=
 PYTHON := .venv/bin/python
 GRAPH_TOOL_PYTHON ?= /usr/bin/python3
+PYTEST := $(PYTHON) -m pytest -n 2 --dist loadgroup
 SNAKEMAKE := $(PYTHON) -m snakemake --cores $(CORES) $${CONFIG:+--configfile "$$CONFIG"}
 export CONFIG
 
@@ -47,10 +48,10 @@ unlock: setup
 	@$(PYTHON) workflow/unlock.py
 
 test: setup-tests lint ## format, types and all tests but the slow ones
-	@$(PYTHON) -m pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 test-all: setup-tests lint ## all tests
-	@$(PYTHON) -m pytest
+	@$(PYTEST)
 
 lint: setup ## ruff, snakefmt, mypy, snakemake --lint
 	@$(PYTHON) -m ruff check .

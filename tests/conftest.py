@@ -24,6 +24,19 @@ def quick_command(folder: Path, config: str = "tests/config/quick.yaml") -> list
     ]
 
 
+def pytest_collection_modifyitems(items):
+    """Where tests run side by side (pytest -n), those of a file stay in one process, and so do the
+    files that share the results of a run."""
+    sharing = {
+        item.path: name
+        for item in items
+        for name in ("quick_results", "small")
+        if name in item.fixturenames
+    }
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(sharing.get(item.path, item.path.stem)))
+
+
 @pytest.fixture(scope="session")
 def quick_results(tmp_path_factory) -> Path:
     """Results of one run of the quick configuration, shared by all tests. Not to be changed."""

@@ -365,6 +365,16 @@ def test_a_search_leaves_the_cards_that_have_it(visit):
     assert count == f"{len(left)} of {total} cards of this site"
 
 
+def test_a_number_tells_which_cell_it_is(visit):
+    page = visit(explorer=False)
+    for number in page.locator("#summary .headline data").all()[:4]:
+        number.hover()
+        title = number.get_attribute("title")
+        name, row, column, value = re.fullmatch(r"(\S+), row (\d+), (\S+): (\S+)", title).groups()
+        rows = tables.read_csv(report_chain.results() / "tables" / name)
+        assert rows[int(row) - 1][column] == value == number.get_attribute("value")
+
+
 def test_keys_are_listed_and_the_summary_is_copied(visit):
     page = visit(explorer=False, permissions=["clipboard-read", "clipboard-write"])
     page.keyboard.press("?")

@@ -385,6 +385,12 @@ const connectome = (() => {
     details.querySelector("input")?.focus();
   });
 
+  // Where a number is from, said by its title once somebody points at it.
+  on(document, "pointerover", ({ target }) => {
+    const [table, row, column] = target.dataset?.at?.split(" ") ?? [];
+    if (column) target.title ||= `${table}.csv, row ${+row + 1}, ${column}: ${target.value}`;
+  });
+
   // The section in view is marked in the navigation.
   const links = new Map(all("nav a").map((link) => [link.hash.slice(1), link]));
   const seen = new IntersectionObserver((entries) => {
