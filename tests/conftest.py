@@ -1,6 +1,7 @@
 """Paths and session fixtures shared by the tests."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,12 @@ def quick_command(folder: Path, config: str = "tests/config/quick.yaml") -> list
         *("--workflow-profile", str(ROOT / "profiles/default")),
         *("--directory", str(folder), "--configfile", str(ROOT / config)),
     ]
+
+
+def heed_interrupts() -> None:
+    """For `preexec_fn` of a run that is to be interrupted: what a shell starts in the background,
+    such as these tests, may ignore interrupts, and so would the run."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items):

@@ -12,7 +12,7 @@ import yaml
 
 import slurm_cluster
 import toy_workflow
-from conftest import ROOT, quick_command
+from conftest import ROOT, heed_interrupts, quick_command
 from connectome import folders
 from connectome.errors import ConfigError
 from test_workflow import digests
@@ -60,6 +60,7 @@ class Toy:
             self.process = subprocess.Popen(
                 on_slurm(command, cluster.python, self.folder / "profiles/slurm", seconds),
                 cwd=self.folder, env=cluster.environment, stdout=output, stderr=output,
+                preexec_fn=heed_interrupts,
             )  # fmt: skip
         return self.process
 
