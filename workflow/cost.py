@@ -29,6 +29,16 @@ def measured(today: list[jobs.Job]) -> dict[str, list[tuple[float, float | None]
     return dict(found)
 
 
+def by_dictionary(today: list[jobs.Job]) -> str:
+    """A line per dictionary: core seconds of the jobs that name it."""
+    found: dict[str, float] = defaultdict(float)
+    for job in today:
+        cost = of_job(job)
+        if cost is not None and "dictionary" in job.wildcards:
+            found[job.wildcards["dictionary"]] += cost[0]
+    return "\n".join(f"jobs of {name}: {found[name]:.1f} core s" for name in sorted(found))
+
+
 def table(found: dict[str, list[tuple[float, float | None]]]) -> str:
     """The text: a line per rule, dearest first, and the total."""
     lines = [COLUMNS.format("rule", "jobs", "core s", "longest s", "peak MB")]
@@ -46,5 +56,7 @@ def table(found: dict[str, list[tuple[float, float | None]]]) -> str:
 
 if __name__ == "__main__":
     args = jobs.parser(__doc__).parse_args()
-    found = measured(jobs.today(args.targets, args.configfile))
+    today = jobs.today(args.targets, args.configfile)
+    found = measured(today)
     print(table(found) if found else "no job has finished yet: there is nothing to count")
+    print(by_dictionary(today))
